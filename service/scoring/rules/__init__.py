@@ -1,0 +1,1 @@
+"""The scoring rules (计分规则), one module each."""
