@@ -1,0 +1,200 @@
+"""Connections and tenant-bound transactions.
+
+Every transaction of the program is bound to one tenant by `SET LOCAL`, at its start; row-level security shows nothing
+outside such a transaction. One of them is one mutation field, one command or one step of a job.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
+from typing import Any, Literal, Self
+from uuid import UUID
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.transactions import in_transaction
+
+from tenants.config import tortoise_config
+
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
+
+# A savepoint would leak its SET LOCAL outward, so a transaction of another tenant must not begin inside one.
+_bound: ContextVar[UUID | None] = ContextVar("bound_tenant", default=None)
+
+
+class UnsafeRole(Exception):
+    """The database role is not bound by row-level security; the program refuses to start."""
+
+
+class Transaction:
+    """An open transaction of one tenant.
+
+    `orm` is handed to Tortoise (`Model.filter(...).using_db(tx.orm)`); statements of our own go through `fetch` and its
+    kin, which take PostgreSQL's `$n` parameters. Both name the tenant.
+    """
+
+    def __init__(self, tenant_id: UUID, orm: TransactionWrapper) -> None:
+        self.tenant_id = tenant_id
+        self.orm = orm
+        self.connection: asyncpg.Connection = orm._connection
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        return await self.connection.fetch(sql, *arguments)
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row, or None."""
+        return await self.connection.fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self.connection.fetchval(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: Any) -> int:
+        """Run a statement; the number of rows it touched."""
+        status = await self.connection.execute(sql, *arguments)
+        count = status.rsplit(" ", 1)[-1]
+        return int(count) if count.isdigit() else 0
+
+    async def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once per row."""
+        await self.connection.executemany(sql, rows)
+
+
+class ReadTransaction:
+    """A read-only transaction of one tenant over one snapshot, opened at its first statement.
+
+    Statements may be asked for by several tasks at once; they run one after the other. `close` gives the connection
+    back and may be called by any task, any number of times; a later statement opens a new snapshot.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, tenant_id: UUID) -> None:
+        self._pool = pool
+        self.tenant_id = UUID(str(tenant_id))
+        self._connection: asyncpg.pool.PoolConnectionProxy | None = None
+        self._lock = asyncio.Lock()
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        async with self._lock:
+            if self._connection is None:
+                connection = await self._pool.acquire()
+                try:
+                    await connection.execute(
+                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+                        f"SET LOCAL app.tenant_id = '{self.tenant_id}'"
+                    )
+                except BaseException:
+                    await self._pool.release(connection)
+                    raise
+                self._connection = connection
+            return await self._connection.fetch(sql, *arguments)
+
+    async def close(self) -> None:
+        """End the transaction and give the connection back."""
+        async with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                try:
+                    await connection.execute("ROLLBACK")
+                finally:
+                    await self._pool.release(connection)
+
+
+class _PlainConnection(asyncpg.Connection):
+    """Spares the round trip of a reset at each release: nothing here sets session state outside a transaction."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """A pool of connections as the app's role."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+
+    @classmethod
+    async def connect(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> Self:
+        """Open the pool; raises UnsafeRole where row-level security does not bind the role."""
+        config = tortoise_config(url, min_size=min_size, max_size=max_size)
+        await Tortoise.init(config=config, _enable_global_fallback=True)
+        client = Tortoise.get_connection("default")
+        assert isinstance(client, AsyncpgDBClient)
+        client.connection_class = _PlainConnection
+        await client.create_connection(with_db=True)
+        assert client._pool is not None
+        try:
+            await _refuse_unsafe_role(client._pool)
+        except BaseException:
+            await Tortoise.close_connections()
+            raise
+        return cls(client._pool)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await Tortoise.close_connections()
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self, tenant_id: UUID, *, read_only: bool = False, isolation: Isolation = "READ COMMITTED"
+    ) -> AsyncIterator[Transaction]:
+        """A transaction bound to the tenant: commits at the end, rolls back on any exception."""
+        if _bound.get() is not None:
+            raise RuntimeError("A tenant's transaction cannot begin inside another one.")
+        # Parsed as a UUID by its type: SET takes no bind parameters.
+        token = _bound.set(UUID(str(tenant_id)))
+        try:
+            async with in_transaction("default") as orm:
+                assert isinstance(orm, TransactionWrapper)
+                mode = f"SET TRANSACTION ISOLATION LEVEL {isolation} {'READ ONLY' if read_only else 'READ WRITE'}"
+                await orm._connection.execute(f"{mode}; SET LOCAL app.tenant_id = '{_bound.get()}'")
+                yield Transaction(tenant_id, orm)
+        finally:
+            _bound.reset(token)
+
+    def reading(self, tenant_id: UUID) -> ReadTransaction:
+        """A read-only snapshot of the tenant, for the reads of one operation."""
+        return ReadTransaction(self.pool, tenant_id)
+
+    @contextlib.asynccontextmanager
+    async def dispatching(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction as the dispatcher's role, which sees the jobs of all tenants and nothing else."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE kp_dispatch")
+            yield connection
+
+    async def fetch_global(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows of the global directory, the one table without a tenant."""
+        return await self.pool.fetch(sql, *arguments)
+
+
+async def _refuse_unsafe_role(pool: asyncpg.Pool) -> None:
+    row = await pool.fetchrow(
+        """
+        SELECT current_user AS name, rolsuper, rolbypassrls,
+               EXISTS (SELECT 1 FROM pg_roles o WHERE o.rolname = 'kp_owner' AND pg_has_role(current_user, o.oid, 'MEMBER'))
+                   AS owns,
+               EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = 'tenants' AND c.relkind IN ('r', 'p')
+                       AND NOT (c.relrowsecurity AND c.relforcerowsecurity)) AS open
+        FROM pg_roles WHERE rolname = current_user
+        """
+    )
+    assert row is not None
+    faults = [
+        words
+        for wrong, words in (
+            (row["rolsuper"], "is a superuser"),
+            (row["rolbypassrls"], "has BYPASSRLS"),
+            (row["owns"] and not row["rolsuper"], "is a member of kp_owner"),
+            (row["open"], "reads tables whose row-level security is off"),
+        )
+        if wrong
+    ]
+    if faults:
+        raise UnsafeRole(
+            f"The database role {row['name']} {' and '.join(faults)}, so row-level security would not bind it. "
+            "Give the program the role kp_app in KAOPING_DATABASE_URL."
+        )

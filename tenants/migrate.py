@@ -1,0 +1,94 @@
+"""Bring the database to the newest migration: transactional, one at a time, safe to kill.
+
+Tortoise writes its record of a migration outside the migration's transaction and takes no lock; so all of it runs in
+one transaction that first takes an advisory lock. A crash leaves nothing, and of several at once one applies.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.backends.asyncpg.client import TransactionWrapper
+from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
+from tortoise.transactions import in_transaction
+
+from tenants.config import tortoise_config
+
+# Any constant number; it only has to be the same in every copy of the program.
+_LOCK = 0x6B616F70696E67
+
+
+class RolesMissing(Exception):
+    """The database lacks the roles, and the owner URL's user may not create them."""
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What a call of `migrate` did: names of the migrations applied, in order."""
+
+    applied: list[str]
+
+
+def roles_sql() -> str:
+    """SQL that makes the roles; run by an administrator of the database server."""
+    return resources.files("tenants").joinpath("roles.sql").read_text(encoding="utf-8")
+
+
+async def migrate(owner_url: str, app_url: str) -> Migrated:
+    """Make the roles where they are missing and allowed, then apply all migrations.
+
+    owner_url: a login that may SET ROLE kp_owner (kp_migrate), or one that may create roles. app_url: only its user's
+    name is used: that user gets the rights of kp_app. Raises RolesMissing.
+    """
+    await _ensure_roles(owner_url, unquote(urlsplit(app_url).username or ""))
+    config = tortoise_config(owner_url, max_size=2)
+    await Tortoise.init(config=config)
+    try:
+        async with in_transaction("default") as orm:
+            assert isinstance(orm, TransactionWrapper)
+            await orm._connection.execute(f"SET LOCAL ROLE kp_owner; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK})")
+            await orm._connection.execute("SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0")
+            applied: list[str] = []
+            executor = MigrationExecutor(orm, config["apps"])
+            # It asks for its record before it makes it, which would end a transaction.
+            await executor.recorder.ensure_schema(AsyncpgSchemaEditor(orm, atomic=False))
+            await executor.migrate(
+                direction="forward",
+                progress=lambda event, _, name: applied.append(name) if event == "apply_done" else None,
+            )
+    finally:
+        await Tortoise.close_connections()
+    return Migrated(applied)
+
+
+async def _ensure_roles(owner_url: str, app_user: str) -> None:
+    connection = await asyncpg.connect(owner_url)
+    try:
+        me = await connection.fetchrow("SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user")
+        assert me is not None
+        if me["rolsuper"] or me["rolcreaterole"]:
+            async with connection.transaction():
+                await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                await connection.execute(roles_sql())
+                await _give_app_rights(connection, app_user)
+        if not await connection.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'kp_owner' AND pg_has_role(current_user, oid, 'SET'))"
+        ):
+            raise RolesMissing(
+                "The user of KAOPING_DATABASE_OWNER_URL may neither create roles nor SET ROLE kp_owner. "
+                "Let an administrator of the server run the SQL that `kaoping migrate --roles` prints."
+            )
+    finally:
+        await connection.close()
+
+
+async def _give_app_rights(connection: asyncpg.Connection, app_user: str) -> None:
+    """A login of another name may stand for kp_app; it gets that role's rights, and the dispatcher's by SET ROLE."""
+    exists = await connection.fetchval("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)", app_user)
+    if not exists or app_user == "kp_app":
+        return
+    name = await connection.fetchval("SELECT quote_ident($1)", app_user)
+    await connection.execute(f"GRANT kp_app TO {name} WITH INHERIT TRUE; GRANT kp_dispatch TO {name} WITH INHERIT FALSE, SET TRUE")

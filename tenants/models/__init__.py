@@ -1,0 +1,64 @@
+"""All tables, noun by noun. Constraints, policies and grants stand in SQL beside the migrations."""
+
+from tenants.models.audit import AuditEvent, AuditHead, IdempotencyKey
+from tenants.models.cycles import Cycle, CycleCategory, CycleTarget, CycleUnit, CycleUnitAncestor
+from tenants.models.directory import Category, Directory, OrgUnit, OrgUnitAncestor, OrgUnitName, Tenant
+from tenants.models.items import DataItem, DataItemResponsible
+from tenants.models.jobs import Job
+from tenants.models.members import Actor, Grant, Member, ServiceToken
+from tenants.models.publications import Publication
+from tenants.models.rankings import RankingRun, RunSnapshot, Standing, StandingDetail, StandingDimension
+from tenants.models.reports import Entry, EntryRevision, Report, Task
+from tenants.models.reviews import Assessment, Review
+from tenants.models.schemes import (
+    Indicator,
+    IndicatorItem,
+    IndicatorResponsible,
+    Scheme,
+    SchemeVersion,
+    SchemeVersionCategory,
+    SchemeVersionItem,
+)
+
+__all__ = [
+    "Actor",
+    "Assessment",
+    "AuditEvent",
+    "AuditHead",
+    "Category",
+    "Cycle",
+    "CycleCategory",
+    "CycleTarget",
+    "CycleUnit",
+    "CycleUnitAncestor",
+    "DataItem",
+    "DataItemResponsible",
+    "Directory",
+    "Entry",
+    "EntryRevision",
+    "Grant",
+    "IdempotencyKey",
+    "Indicator",
+    "IndicatorItem",
+    "IndicatorResponsible",
+    "Job",
+    "Member",
+    "OrgUnit",
+    "OrgUnitAncestor",
+    "OrgUnitName",
+    "Publication",
+    "RankingRun",
+    "Report",
+    "Review",
+    "RunSnapshot",
+    "Scheme",
+    "SchemeVersion",
+    "SchemeVersionCategory",
+    "SchemeVersionItem",
+    "ServiceToken",
+    "Standing",
+    "StandingDetail",
+    "StandingDimension",
+    "Task",
+    "Tenant",
+]

@@ -1,0 +1,96 @@
+"""Ranking runs and what they computed (成绩测算、考核结果)."""
+
+from tortoise import fields
+from tortoise.models import Model
+
+from tenants.fields import NumericField
+from tenants.models.base import TenantRow
+
+
+class RankingRun(TenantRow):
+    """One background computation over a fixed snapshot; its job tells where it stands."""
+
+    cycle_id = fields.UUIDField()
+    number = fields.IntField()
+    job_id = fields.UUIDField()
+    requested_by_id = fields.UUIDField(null=True)
+    requested_at = fields.DatetimeField()
+    snapshot_at = fields.DatetimeField(null=True)
+    snapshot_digest = fields.TextField(null=True)
+    result_digest = fields.TextField(null=True)
+    engine_version = fields.TextField(null=True)
+    unreviewed_count = fields.IntField(null=True)
+    missing_count = fields.IntField(null=True)
+    finished_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "ranking_runs"
+
+
+class RunSnapshot(Model):
+    """What a run was computed from: compressed canonical JSON; written once."""
+
+    tenant_id = fields.UUIDField()
+    run_id = fields.UUIDField(primary_key=True)
+    document = fields.BinaryField()
+
+    class Meta:
+        table = "run_snapshots"
+
+
+class Standing(TenantRow):
+    """A unit's result in a run; written once. `exact` is p/q; `exact_order` sorts by the exact total, best first."""
+
+    run_id = fields.UUIDField()
+    cycle_unit_id = fields.UUIDField()
+    category_id = fields.UUIDField()
+    position = fields.IntField()
+    exact_order = fields.IntField(null=True)
+    total = NumericField(null=True)
+    exact = fields.TextField(null=True)
+    rank = fields.IntField(null=True)
+    overall_rank = fields.IntField(null=True)
+    shared_by = fields.IntField()
+    status = fields.TextField()
+    base = NumericField(null=True)
+    bonus = NumericField(null=True)
+    deduction = NumericField(null=True)
+    late_penalty = NumericField(null=True)
+    days_late = fields.IntField(default=0)
+    coverage = NumericField()
+    previous_publication_id = fields.UUIDField(null=True)
+    previous_total = NumericField(null=True)
+    previous_rank = fields.IntField(null=True)
+
+    class Meta:
+        table = "standings"
+
+
+class StandingDimension(Model):
+    """Score of a first-level indicator; `exact_order` sorts by the exact score within the run, best first."""
+
+    tenant_id = fields.UUIDField()
+    standing_id = fields.UUIDField(primary_key=True)
+    indicator_id = fields.UUIDField()
+    position = fields.IntField()
+    exact_order = fields.IntField(null=True)
+    score = NumericField(null=True)
+    marks = NumericField(null=True)
+    full_marks = NumericField(null=True)
+    exact = fields.TextField(null=True)
+    value_state = fields.TextField()
+    coverage = NumericField()
+
+    class Meta:
+        table = "standing_dimensions"
+
+
+class StandingDetail(Model):
+    """Scores of all other nodes and leaves of a standing, as one JSON text in print order."""
+
+    tenant_id = fields.UUIDField()
+    standing_id = fields.UUIDField(primary_key=True)
+    nodes = fields.TextField()
+
+    class Meta:
+        table = "standing_details"

@@ -1,0 +1,92 @@
+"""Make, list, suspend and resume districts (租户的开通、停用与恢复); run as the owner, from the command line only."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import asyncpg
+
+from tenants.ids import uuid7
+
+GENESIS = "0" * 64
+"""The digest before the first audit event of a chain."""
+
+
+class ProvisioningError(Exception):
+    """Refused; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class District:
+    """One district as the directory lists it; status is ACTIVE or SUSPENDED."""
+
+    id: UUID
+    code: str
+    status: str
+
+
+async def create_tenant(owner_url: str, *, code: str, name: str, time_zone: str, root_code: str, root_name: str) -> District:
+    """A new district with the root of its organisation tree. Raises ProvisioningError where the code is taken."""
+    if not code.isascii() or not code.replace("-", "").isalnum() or not 1 <= len(code) <= 63:
+        raise ProvisioningError("A district's code is 1 to 63 ASCII letters, digits and hyphens.")
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ProvisioningError(f"{time_zone} is no time zone; use an IANA name such as Asia/Shanghai.") from None
+    tenant_id, unit_id = uuid7(), uuid7()
+    async with _owner(owner_url) as connection:
+        try:
+            await connection.execute("INSERT INTO directory (code, id, status) VALUES ($1, $2, 'ACTIVE')", code, tenant_id)
+        except asyncpg.UniqueViolationError:
+            raise ProvisioningError(f"There is a district with the code {code} already.") from None
+        await connection.execute(f"SET LOCAL app.tenant_id = '{tenant_id}'")
+        await connection.execute(
+            "INSERT INTO tenants (tenant_id, code, name, time_zone) VALUES ($1, $2, $3, $4)", tenant_id, code, name, time_zone
+        )
+        await connection.execute(
+            "INSERT INTO audit_heads (tenant_id, sequence, digest) VALUES ($1, 0, $2)", tenant_id, GENESIS
+        )
+        today: date = await connection.fetchval("SELECT (now() AT TIME ZONE $1)::date", time_zone)
+        await connection.execute(
+            """INSERT INTO org_units (tenant_id, id, code, name, kind, tree_path, valid_from)
+               VALUES ($1, $2, $3, $4, 'COMMITTEE', $3, $5)""",
+            tenant_id, unit_id, root_code, root_name, today,
+        )
+        await connection.execute(
+            "INSERT INTO org_unit_ancestors (tenant_id, unit_id, ancestor_id, depth) VALUES ($1, $2, $2, 0)",
+            tenant_id, unit_id,
+        )
+    return District(tenant_id, code, "ACTIVE")
+
+
+async def list_tenants(owner_url: str) -> list[District]:
+    """All districts, by code."""
+    async with _owner(owner_url) as connection:
+        rows = await connection.fetch("SELECT id, code, status FROM directory ORDER BY code")
+    return [District(row["id"], row["code"], row["status"]) for row in rows]
+
+
+async def set_status(owner_url: str, *, code: str, status: str) -> District:
+    """Suspend (SUSPENDED: nobody signs in, no token works) or resume (ACTIVE) a district; nothing is deleted."""
+    async with _owner(owner_url) as connection:
+        row = await connection.fetchrow(
+            "UPDATE directory SET status = $2 WHERE code = $1 RETURNING id, code, status", code, status
+        )
+    if row is None:
+        raise ProvisioningError(f"There is no district with the code {code}.")
+    return District(row["id"], row["code"], row["status"])
+
+
+@contextlib.asynccontextmanager
+async def _owner(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """One transaction as the owner, whom forced row-level security binds as well."""
+    connection: asyncpg.Connection = await asyncpg.connect(owner_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL ROLE kp_owner")
+            yield connection
+    finally:
+        await connection.close()
