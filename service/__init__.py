@@ -1,0 +1,1 @@
+"""What Kaoping does: one module per noun with its use-cases, and the parts that all of them share."""

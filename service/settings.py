@@ -1,0 +1,214 @@
+"""All settings of the program in one typed place (设置).
+
+Each comes from an environment variable named `KAOPING_` and its name below in capitals. With none of the three
+addresses of servers (database, owner, Redis) set, the program runs on embedded servers in its data folder; with all
+three set, on servers of one's own; one or two of them are a contradiction. All faults are named at once.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SIGNING_KEY_BYTES = 32
+"""The least length of the key that sign-in tokens are signed with (HMAC-SHA-256)."""
+
+PREFIX = "KAOPING_"
+
+Language = Literal["zh-CN", "en"]
+LogFormat = Literal["text", "json"]
+
+
+class SettingsError(Exception):
+    """What is missing or contradictory, one fault per entry of `faults`."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(["The settings are not usable:", *(f"  - {fault}" for fault in faults)]))
+
+
+def _address(schemes: tuple[str, ...], value: SecretStr | None) -> SecretStr | None:
+    if value is None:
+        return None
+    scheme = urlsplit(value.get_secret_value()).scheme
+    if scheme not in schemes:
+        raise ValueError(f"an address that begins with {' or '.join(f'{s}://' for s in schemes)} is wanted")
+    return value
+
+
+def _database_address(value: SecretStr | None) -> SecretStr | None:
+    return _address(("postgresql", "postgres"), value)
+
+
+def _redis_address(value: SecretStr | None) -> SecretStr | None:
+    return _address(("redis", "rediss", "unix"), value)
+
+
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]
+
+
+class Settings(BaseSettings):
+    """What the program was told by its environment. Addresses and keys never show in `repr`, logs or errors."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    database_url: DatabaseAddress | None = Field(
+        default=None,
+        description="PostgreSQL as the app's role: `postgresql://kp_app:password@host:5432/kaoping`.",
+    )
+    database_owner_url: DatabaseAddress | None = Field(
+        default=None,
+        description="The same database as the role that migrates (`kp_migrate`), or as one that may make roles.",
+    )
+    redis_url: RedisAddress | None = Field(
+        default=None,
+        description="Redis, which wakes workers and carries progress: `redis://:password@host:6379/0`.",
+    )
+    data: Path = Field(
+        default=Path(".kaoping"),
+        description="The data folder: embedded servers, their passwords, the generated signing key.",
+    )
+    embedded_postgres: Literal[16, 18] = Field(
+        default=18,
+        description="Which PostgreSQL a new data folder gets; an old one keeps its own.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address that `kaoping serve` listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Its port; 0 takes a free one.")
+    signing_key: SecretStr | None = Field(
+        default=None,
+        description=(
+            f"The key that sign-in tokens are signed with, at least {SIGNING_KEY_BYTES} bytes. "
+            "On embedded servers it is made once and kept in the data folder."
+        ),
+    )
+    token_minutes: int = Field(
+        default=480, ge=1, le=60 * 24 * 7, description="How long a sign-in lasts, in minutes (a working day)."
+    )
+    graphiql: bool | None = Field(
+        default=None,
+        description="Whether GraphiQL is served at /graphql; by default only on embedded servers.",
+    )
+    pool_size: int = Field(
+        default=10, ge=2, le=200, description="Connections to PostgreSQL per process, at most. Keep the sum in mind."
+    )
+    log_format: LogFormat = Field(default="text", description="Log lines for people (`text`) or for machines (`json`).")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least serious log line that is written."
+    )
+    language: Language = Field(
+        default="zh-CN", description="The language of messages where a caller names none: `zh-CN` or `en`."
+    )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the program runs on the embedded servers of the data folder."""
+        return self.database_url is None and self.database_owner_url is None and self.redis_url is None
+
+    @property
+    def graphiql_enabled(self) -> bool:
+        """GRAPHIQL as it was set, or its default."""
+        return self.embedded if self.graphiql is None else self.graphiql
+
+    def faults(self) -> list[str]:
+        """What contradicts or is missing, in sentences; each value by itself was checked when it was read."""
+        addresses = {
+            "KAOPING_DATABASE_URL": self.database_url,
+            "KAOPING_DATABASE_OWNER_URL": self.database_owner_url,
+            "KAOPING_REDIS_URL": self.redis_url,
+        }
+        faults = []
+        missing = [name for name, value in addresses.items() if value is None]
+        if missing and not self.embedded:
+            given = [name for name in addresses if name not in missing]
+            faults.append(
+                f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing beside {' and '.join(given)}. "
+                "Set all three, or none for embedded servers."
+            )
+        if self.database_url and self.database_owner_url:
+            app, owner = (urlsplit(url.get_secret_value()) for url in (self.database_url, self.database_owner_url))
+            if app.username == owner.username:
+                faults.append(
+                    f"KAOPING_DATABASE_URL and KAOPING_DATABASE_OWNER_URL name the same role ({app.username}). "
+                    "The app must not own its tables: give it kp_app."
+                )
+        if self.signing_key is not None:
+            size = len(self.signing_key.get_secret_value().encode())
+            if size < SIGNING_KEY_BYTES:
+                faults.append(
+                    f"KAOPING_SIGNING_KEY has {size} bytes, at least {SIGNING_KEY_BYTES} are wanted. "
+                    "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+                )
+        elif not self.embedded:
+            faults.append(
+                "KAOPING_SIGNING_KEY is missing. On servers of one's own every process needs the same key. "
+                "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        return faults
+
+    @classmethod
+    def read(cls, **overrides: object) -> Self:
+        """The settings of the environment, with `overrides` (options of a command line) above them.
+
+        Raises SettingsError, which names every fault.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            settings = cls(**given)  # type: ignore[arg-type]  # judged by the model itself
+        except ValidationError as error:
+            # The message of pydantic repeats the input, which may be a secret: only our words and the reason are said.
+            raise SettingsError(
+                [f"{PREFIX}{str(fault['loc'][0]).upper()}: {_reason(fault['msg'])}" for fault in error.errors()]
+            ) from None
+        if faults := settings.faults():
+            raise SettingsError(faults)
+        return settings
+
+    def on(self, *, database_url: str, database_owner_url: str, redis_url: str) -> Self:
+        """The same settings with the addresses of running servers and a signing key filled in."""
+        return self.model_copy(
+            update={
+                "database_url": SecretStr(database_url),
+                "database_owner_url": SecretStr(database_owner_url),
+                "redis_url": SecretStr(redis_url),
+                "graphiql": self.graphiql_enabled,
+                "signing_key": self.signing_key or SecretStr(generated_signing_key(self.data)),
+            }
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that give another process these very settings, secrets included."""
+        result = {}
+        for name, value in self:
+            if value is not None:
+                plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+                result[PREFIX + name.upper()] = str(plain).lower() if isinstance(plain, bool) else str(plain)
+        return result
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ") + "."
+
+
+def generated_signing_key(data: Path) -> str:
+    """The signing key of a data folder, made at the first call and readable by its owner only.
+
+    Two processes that ask at once get the same key: whoever links its file into place first has made it.
+    """
+    path = data / "signing.key"
+    if not path.exists():
+        data.mkdir(parents=True, exist_ok=True)
+        draft = data / f"signing.key.{os.getpid()}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
