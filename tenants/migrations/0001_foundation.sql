@@ -47,7 +47,7 @@ BEGIN
 END $$;
 
 -- Rows that change; all others are written once. What is append-only has no UPDATE or DELETE grant.
-GRANT UPDATE ON tenants, categories, org_units, actors, members, service_tokens, grants, data_items, schemes,
+GRANT UPDATE ON idempotency_keys, tenants, categories, org_units, actors, members, service_tokens, grants, data_items, schemes,
     scheme_versions, indicators, cycles, cycle_targets, reports, tasks, entries, assessments, ranking_runs, jobs,
     audit_heads TO kp_app;
 GRANT DELETE ON org_unit_ancestors, grants, data_item_responsibles, scheme_versions, scheme_version_categories,
