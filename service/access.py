@@ -24,6 +24,9 @@ from tenants.database import Database, Transaction
 ISSUER = "kaoping"
 ALGORITHM = "HS256"
 
+SYSTEM = UUID(int=0)
+"""Id of the system actor; never stored, the audit writes NULL for it."""
+
 Language = Literal["ZH_CN", "EN"]
 
 
@@ -100,8 +103,8 @@ class Actor:
         )
 
     def holds_at_root(self, *roles: Role) -> bool:
-        """Whether it holds one of the roles for the whole district."""
-        return any(grant.at_root and grant.role in roles for grant in self.grants)
+        """Whether it holds one of the roles for the whole district; the system holds all."""
+        return self.id == SYSTEM or any(grant.at_root and grant.role in roles for grant in self.grants)
 
     def require_at_root(self, *roles: Role, path: Path | None = None) -> None:
         """Refuse unless it holds one of the roles for the whole district."""
@@ -152,10 +155,6 @@ def system_actor(tenant_id: UUID, *, time_zone: str = "Asia/Shanghai") -> Actor:
         time_zone=time_zone,
         grants=(),
     )
-
-
-SYSTEM = UUID(int=0)
-"""Id of the system actor; never stored, the audit writes NULL for it."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +237,9 @@ async def authenticate(db: Database, signing_key: str, token: str, *, request_id
         if row["stale"]:
             async with db.transaction(tenant_id) as tx:
                 await tx.execute(
-                    "UPDATE service_tokens SET last_used_at = now() WHERE tenant_id = $1 AND id = $2", tenant_id, row["id"]
+                    "UPDATE service_tokens SET last_used_at = now() WHERE tenant_id = $1 AND id = $2",
+                    tenant_id,
+                    row["id"],
                 )
     return Actor(
         tenant_id=tenant_id,

@@ -52,7 +52,13 @@ class Check(Issues):
         self.add(ErrorCode.DUPLICATE, path, Text(zh=zh, en=en))
 
     def decimal(
-        self, path: Path, raw: str, *, scale: int | None = None, minimum: Decimal | None = None, maximum: Decimal | None = None
+        self,
+        path: Path,
+        raw: str,
+        *,
+        scale: int | None = None,
+        minimum: Decimal | None = None,
+        maximum: Decimal | None = None,
     ) -> Decimal | None:
         """A plain decimal of at most 38 digits; `scale` is the number of places allowed."""
         if len(raw) > MAX_DIGITS + 2 or not _DECIMAL.fullmatch(raw) or sum(c.isdigit() for c in raw) > MAX_DIGITS:
@@ -191,7 +197,9 @@ class Check(Issues):
             self.add(
                 ErrorCode.INVALID_TEXT,
                 path,
-                Text(zh=f"最多{longest}个字，收到{len(text)}个。", en=f"At most {longest} characters; got {len(text)}."),
+                Text(
+                    zh=f"最多{longest}个字，收到{len(text)}个。", en=f"At most {longest} characters; got {len(text)}."
+                ),
             )
         else:
             return text

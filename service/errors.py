@@ -1,13 +1,13 @@
 """The family of refusals. Each says in both languages what was got, what was wanted, and what would help.
 
-    KaopingError
-      Invalid              the input breaks rules; carries all its faults at once
-      NotFound             no such thing, or not for the caller to see
-      AccessDenied         FORBIDDEN or UNAUTHENTICATED
-      IllegalState         ILLEGAL_STATE, DEADLINE_PASSED, WINDOW_CLOSED or UNIT_CLOSED
-      VersionConflict      changed by another since it was read
-      IdempotencyRefused   IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS
-      Unavailable          a part is away, or a lock did not come in time; try again
+KaopingError
+  Invalid              the input breaks rules; carries all its faults at once
+  NotFound             no such thing, or not for the caller to see
+  AccessDenied         FORBIDDEN or UNAUTHENTICATED
+  IllegalState         ILLEGAL_STATE, DEADLINE_PASSED, WINDOW_CLOSED or UNIT_CLOSED
+  VersionConflict      changed by another since it was read
+  IdempotencyRefused   IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS
+  Unavailable          a part is away, or a lock did not come in time; try again
 """
 
 from collections.abc import Sequence

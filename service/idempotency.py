@@ -40,7 +40,10 @@ async def find(tx: Transaction, actor: Actor, mutation: str, key: str, payload: 
     await tx.execute(
         f"""DELETE FROM idempotency_keys WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 AND key = $4
             AND created_at < now() - interval '{KEPT_HOURS} hours'""",
-        tx.tenant_id, actor.id, mutation, key,
+        tx.tenant_id,
+        actor.id,
+        mutation,
+        key,
     )
     # The insert waits for a twin that is not yet through; then it finds the twin's row, or its place free.
     claimed = await tx.fetchval(
@@ -48,14 +51,21 @@ async def find(tx: Transaction, actor: Actor, mutation: str, key: str, payload: 
         INSERT INTO idempotency_keys (tenant_id, actor_id, mutation, key, input_hash, outcome)
         VALUES ($1, $2, $3, $4, $5, '{}') ON CONFLICT DO NOTHING RETURNING true
         """,
-        tx.tenant_id, actor.id, mutation, key, _hash(payload),
+        tx.tenant_id,
+        actor.id,
+        mutation,
+        key,
+        _hash(payload),
     )
     if claimed:
         return None
     row = await tx.fetchrow(
         """SELECT input_hash, outcome FROM idempotency_keys
            WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 AND key = $4""",
-        tx.tenant_id, actor.id, mutation, key,
+        tx.tenant_id,
+        actor.id,
+        mutation,
+        key,
     )
     if row is None:
         raise IdempotencyRefused(in_progress=True)
@@ -70,7 +80,11 @@ async def keep(tx: Transaction, actor: Actor, mutation: str, key: str, outcome: 
     await tx.execute(
         """UPDATE idempotency_keys SET outcome = $5::jsonb
            WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 AND key = $4""",
-        tx.tenant_id, actor.id, mutation, key, orjson.dumps(outcome).decode(),
+        tx.tenant_id,
+        actor.id,
+        mutation,
+        key,
+        orjson.dumps(outcome).decode(),
     )
 
 

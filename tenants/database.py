@@ -42,7 +42,8 @@ class Transaction:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """All rows."""
-        return await self.connection.fetch(sql, *arguments)
+        rows: list[asyncpg.Record] = await self.connection.fetch(sql, *arguments)
+        return rows
 
     async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row, or None."""
@@ -83,14 +84,14 @@ class ReadTransaction:
                 connection = await self._pool.acquire()
                 try:
                     await connection.execute(
-                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-                        f"SET LOCAL app.tenant_id = '{self.tenant_id}'"
+                        f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL app.tenant_id = '{self.tenant_id}'"
                     )
                 except BaseException:
                     await self._pool.release(connection)
                     raise
                 self._connection = connection
-            return await self._connection.fetch(sql, *arguments)
+            rows: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+            return rows
 
     async def close(self) -> None:
         """End the transaction and give the connection back."""
@@ -103,7 +104,7 @@ class ReadTransaction:
                     await self._pool.release(connection)
 
 
-class _PlainConnection(asyncpg.Connection):
+class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """Spares the round trip of a reset at each release: nothing here sets session state outside a transaction."""
 
     def get_reset_query(self) -> str:
@@ -168,15 +169,16 @@ class Database:
 
     async def fetch_global(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of the global directory, the one table without a tenant."""
-        return await self.pool.fetch(sql, *arguments)
+        rows: list[asyncpg.Record] = await self.pool.fetch(sql, *arguments)
+        return rows
 
 
 async def _refuse_unsafe_role(pool: asyncpg.Pool) -> None:
     row = await pool.fetchrow(
         """
         SELECT current_user AS name, rolsuper, rolbypassrls,
-               EXISTS (SELECT 1 FROM pg_roles o WHERE o.rolname = 'kp_owner' AND pg_has_role(current_user, o.oid, 'MEMBER'))
-                   AS owns,
+               EXISTS (SELECT 1 FROM pg_roles o
+                       WHERE o.rolname = 'kp_owner' AND pg_has_role(current_user, o.oid, 'MEMBER')) AS owns,
                EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = 'tenants' AND c.relkind IN ('r', 'p')
                        AND NOT (c.relrowsecurity AND c.relforcerowsecurity)) AS open
         FROM pg_roles WHERE rolname = current_user

@@ -49,7 +49,9 @@ async def migrate(owner_url: str, app_url: str) -> Migrated:
     try:
         async with in_transaction("default") as orm:
             assert isinstance(orm, TransactionWrapper)
-            await orm._connection.execute(f"SET LOCAL ROLE kp_owner; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK})")
+            await orm._connection.execute(
+                f"SET LOCAL ROLE kp_owner; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({_LOCK})"
+            )
             await orm._connection.execute("SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = 0")
             applied: list[str] = []
             executor = MigrationExecutor(orm, config["apps"])
@@ -75,7 +77,7 @@ async def _ensure_roles(owner_url: str, app_user: str) -> None:
                 await connection.execute(roles_sql())
                 await _give_app_rights(connection, app_user)
         if not await connection.fetchval(
-            "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'kp_owner' AND pg_has_role(current_user, oid, 'SET'))"
+            "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kp_owner' AND pg_has_role(current_user, oid, 'SET'))"
         ):
             raise RolesMissing(
                 "The user of KAOPING_DATABASE_OWNER_URL may neither create roles nor SET ROLE kp_owner. "
@@ -91,4 +93,6 @@ async def _give_app_rights(connection: asyncpg.Connection, app_user: str) -> Non
     if not exists or app_user == "kp_app":
         return
     name = await connection.fetchval("SELECT quote_ident($1)", app_user)
-    await connection.execute(f"GRANT kp_app TO {name} WITH INHERIT TRUE; GRANT kp_dispatch TO {name} WITH INHERIT FALSE, SET TRUE")
+    await connection.execute(
+        f"GRANT kp_app TO {name} WITH INHERIT TRUE; GRANT kp_dispatch TO {name} WITH INHERIT FALSE, SET TRUE"
+    )

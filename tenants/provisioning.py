@@ -28,7 +28,9 @@ class District:
     status: str
 
 
-async def create_tenant(owner_url: str, *, code: str, name: str, time_zone: str, root_code: str, root_name: str) -> District:
+async def create_tenant(
+    owner_url: str, *, code: str, name: str, time_zone: str, root_code: str, root_name: str
+) -> District:
     """A new district with the root of its organisation tree. Raises ProvisioningError where the code is taken."""
     if not code.isascii() or not code.replace("-", "").isalnum() or not 1 <= len(code) <= 63:
         raise ProvisioningError("A district's code is 1 to 63 ASCII letters, digits and hyphens.")
@@ -39,12 +41,18 @@ async def create_tenant(owner_url: str, *, code: str, name: str, time_zone: str,
     tenant_id, unit_id = uuid7(), uuid7()
     async with _owner(owner_url) as connection:
         try:
-            await connection.execute("INSERT INTO directory (code, id, status) VALUES ($1, $2, 'ACTIVE')", code, tenant_id)
+            await connection.execute(
+                "INSERT INTO directory (code, id, status) VALUES ($1, $2, 'ACTIVE')", code, tenant_id
+            )
         except asyncpg.UniqueViolationError:
             raise ProvisioningError(f"There is a district with the code {code} already.") from None
         await connection.execute(f"SET LOCAL app.tenant_id = '{tenant_id}'")
         await connection.execute(
-            "INSERT INTO tenants (tenant_id, code, name, time_zone) VALUES ($1, $2, $3, $4)", tenant_id, code, name, time_zone
+            "INSERT INTO tenants (tenant_id, code, name, time_zone) VALUES ($1, $2, $3, $4)",
+            tenant_id,
+            code,
+            name,
+            time_zone,
         )
         await connection.execute(
             "INSERT INTO audit_heads (tenant_id, sequence, digest) VALUES ($1, 0, $2)", tenant_id, GENESIS
@@ -53,11 +61,16 @@ async def create_tenant(owner_url: str, *, code: str, name: str, time_zone: str,
         await connection.execute(
             """INSERT INTO org_units (tenant_id, id, code, name, kind, tree_path, valid_from)
                VALUES ($1, $2, $3, $4, 'COMMITTEE', $3, $5)""",
-            tenant_id, unit_id, root_code, root_name, today,
+            tenant_id,
+            unit_id,
+            root_code,
+            root_name,
+            today,
         )
         await connection.execute(
             "INSERT INTO org_unit_ancestors (tenant_id, unit_id, ancestor_id, depth) VALUES ($1, $2, $2, 0)",
-            tenant_id, unit_id,
+            tenant_id,
+            unit_id,
         )
     return District(tenant_id, code, "ACTIVE")
 

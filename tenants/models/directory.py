@@ -44,7 +44,10 @@ class Category(TenantRow):
 
 
 class OrgUnit(TenantRow):
-    """A node of the organisation tree as it is now (单位). `tree_path` is the codes from the root down, joined by `/`."""
+    """A node of the organisation tree as it is now (单位).
+
+    `tree_path` is the codes from the root down, joined by `/`.
+    """
 
     code = fields.TextField()
     name = fields.TextField()

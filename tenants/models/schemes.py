@@ -74,7 +74,10 @@ class SchemeVersionItem(Model):
 
 
 class Indicator(TenantRow):
-    """A node of the tree (一、二、三级指标). `rule` names data items and categories by id; `print_order` is depth first."""
+    """A node of the tree (一、二、三级指标).
+
+    `rule` names data items and categories by id; `print_order` is depth first.
+    """
 
     scheme_version_id = fields.UUIDField()
     code = fields.TextField()
