@@ -165,7 +165,7 @@ class Check(Issues):
             Text(zh=f"“{_short(raw)}”不能作编码。", en=f'"{_short(raw)}" cannot be a code.'),
             Text(
                 zh=f"编码为1至{MAX_CODE}个半角字母、数字、点、下划线或连字符，以字母或数字开头。",
-                en=f"1 to {MAX_CODE} ASCII letters, digits, dots, underscores and hyphens, beginning with a letter or digit.",
+                en=f"1 to {MAX_CODE} ASCII letters, digits, dots, underscores or hyphens, a letter or digit first.",
             ),
         )
         return None

@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     signing_key: SecretStr | None = Field(
         default=None,
         description=(
-            f"The key that sign-in tokens are signed with, at least {SIGNING_KEY_BYTES} bytes. "
-            "On embedded servers it is made once and kept in the data folder."
+            f"The key that sign-in tokens are signed with, at least {SIGNING_KEY_BYTES} bytes; the same for all "
+            "processes. Without it one is made once and kept in the data folder."
         ),
     )
     token_minutes: int = Field(
@@ -143,11 +143,6 @@ class Settings(BaseSettings):
                     f"KAOPING_SIGNING_KEY has {size} bytes, at least {SIGNING_KEY_BYTES} are wanted. "
                     "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
                 )
-        elif not self.embedded:
-            faults.append(
-                "KAOPING_SIGNING_KEY is missing. On servers of one's own every process needs the same key. "
-                "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
         return faults
 
     @classmethod
@@ -166,17 +161,18 @@ class Settings(BaseSettings):
             ) from None
         if faults := settings.faults():
             raise SettingsError(faults)
+        if settings.signing_key is None:
+            return settings.model_copy(update={"signing_key": SecretStr(generated_signing_key(settings.data))})
         return settings
 
     def on(self, *, database_url: str, database_owner_url: str, redis_url: str) -> Self:
-        """The same settings with the addresses of running servers and a signing key filled in."""
+        """The same settings with the addresses of running servers filled in."""
         return self.model_copy(
             update={
                 "database_url": SecretStr(database_url),
                 "database_owner_url": SecretStr(database_owner_url),
                 "redis_url": SecretStr(redis_url),
                 "graphiql": self.graphiql_enabled,
-                "signing_key": self.signing_key or SecretStr(generated_signing_key(self.data)),
             }
         )
 
