@@ -2,7 +2,7 @@
 
 All of it follows from one seed. Units and accounts are organisations and functions; no person is named anywhere.
 Figures are whole numbers drawn around a quality of each unit, never above what was planned, so that they pass every
-check of the scheme. On purpose there are ties (并列), gaps (漏报), late reports (逾期), returned values (退回) and
+check of the scheme. On purpose there are ties (并列), gaps (漏报), wrong figures that will be returned (退回) and
 leaves that do not apply because nothing was due (不适用).
 """
 
@@ -85,7 +85,6 @@ class District:
     gaps: frozenset[tuple[str, str]]
     slips: tuple[Slip, ...]
     awards: Mapping[tuple[str, str], Award]
-    late: frozenset[str]
     ties: tuple[tuple[str, ...], ...]
 
     def all_units(self) -> Iterator[Unit]:
@@ -189,13 +188,9 @@ VILLAGES = {
     "MT": ["麦浪", "双井", "古槐", "豆田", "梨花", "桑园", "石磨", "油坊", "杏花", "山泉", "橘园"],
     "LW": ["芦花", "稻香", "荷塘", "鹅塘", "水车", "渔家", "藕田", "白鹭滩", "青石桥", "杨柳坝", "菜园"],
 }
-AGENCIES = ("机关", "综合行政执法队", "便民服务中心")
-NEW_DOMAIN_STREET = ("商圈联合", "楼宇联合", "快递外卖行业联合", "社会组织联合")
-NEW_DOMAIN_TOWN = ("农民合作社联合", "产业园联合", "商贸物流联合", "社会组织联合")
+NEW_DOMAIN_STREET = ("商圈联合", "楼宇联合", "快递外卖联合", "社会组织联合")
+NEW_DOMAIN_TOWN = ("合作社联合", "产业园联合", "商贸物流联合", "社会组织联合")
 SCHOOLS = (("中学", "党总支", "GENERAL_BRANCH"), ("小学", "党支部", "BRANCH"), ("中心幼儿园", "党支部", "BRANCH"))
-
-LATE_SHARE = 100
-"""Units that report after the due date, in ‰."""
 
 FATES: dict[Fate, int] = {"corrected": 10, "unanswered": 2, "adjusted": 4, "rejected": 1}
 """How many wrong figures end in which way."""
@@ -234,8 +229,6 @@ def build(seed: int) -> District:
     free = [unit for unit in free if unit not in silent]
     gaps = _gaps(draw, scheme, free, silent)
     slips = tuple(_slips(draw, scheme, free, values, gaps))
-    slipped = {slip.unit for slip in slips}
-    late = [unit.code for unit in free if unit.code not in slipped and draw.randrange(1000) < LATE_SHARE]
     return District(
         departments=departments,
         towns=towns,
@@ -245,7 +238,6 @@ def build(seed: int) -> District:
         gaps=gaps,
         slips=slips,
         awards=awards,
-        late=frozenset(late),
         ties=ties,
     )
 
@@ -273,8 +265,14 @@ def _assessed(draw: random.Random) -> Iterator[Unit]:
             kind, word = ("GENERAL_BRANCH", "党总支") if number % 4 == 1 else ("BRANCH", "党支部")
             yield Unit(f"{town}-V{number:02}", f"{name}村{word}", kind, town, "village", draw.randint(35, 110))
         seat = f"{place}{'街道' if street else '镇'}"
-        for number, name in enumerate((*AGENCIES, "社区卫生服务中心" if street else "卫生院"), 1):
-            yield Unit(f"{town}-A{number:02}", f"{seat}{name}党支部", "BRANCH", town, "agency", draw.randint(8, 46))
+        offices = (
+            f"{seat}机关",
+            f"{place}综合执法队",
+            f"{place}便民服务中心",
+            f"{place}{'社区卫生中心' if street else '卫生院'}",
+        )
+        for number, name in enumerate(offices, 1):
+            yield Unit(f"{town}-A{number:02}", f"{name}党支部", "BRANCH", town, "agency", draw.randint(8, 46))
         for number, name in enumerate(NEW_DOMAIN_STREET if street else NEW_DOMAIN_TOWN, 1):
             yield Unit(f"{town}-N{number:02}", f"{place}{name}党支部", "BRANCH", town, "newdomain", draw.randint(6, 30))
         for number, (name, word, kind) in enumerate(SCHOOLS, 1):

@@ -82,7 +82,7 @@ def test_ties_share_all_figures_and_nothing_sets_them_apart(district: District) 
             assert district.awards[other, "B13"] == district.awards[first, "B13"]
     tied = {code for group in district.ties for code in group}
     assert tied.isdisjoint({unit for unit, _ in district.gaps})
-    assert tied.isdisjoint({slip.unit for slip in district.slips} | district.late)
+    assert tied.isdisjoint({slip.unit for slip in district.slips})
 
 
 def test_wrong_figures_are_wrong_each_in_its_own_unit(district: District) -> None:
@@ -94,10 +94,9 @@ def test_wrong_figures_are_wrong_each_in_its_own_unit(district: District) -> Non
         assert slip.reason.endswith("。")
 
 
-def test_there_are_gaps_late_units_and_leaves_that_do_not_apply(district: District) -> None:
+def test_there_are_gaps_and_leaves_that_do_not_apply(district: District) -> None:
     assert {item for _, item in district.gaps} <= set(library().items)
     assert any(district.value(unit, item) is None for unit, item in district.gaps)
-    assert 5 <= len(district.late) <= 30
     nothing_due = [unit for unit in district.units if district.values[unit.code].get("rectify_due") == 0]
     assert nothing_due
 
