@@ -28,12 +28,13 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
 import redis
+
+from tenants.migrate import roles_sql
 
 ACCOUNT = "kaoping"
 DATABASE = "kaoping"
@@ -53,6 +54,7 @@ CONTENTS = ("postgres", "postgres.new", "redis", "servers.json", "signing.key", 
 
 # For a laptop with an SSD. A plan that just-in-time compiles costs more than the short statements here take.
 POSTGRES_OPTIONS = {
+    "cluster_name": ACCOUNT,
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
@@ -68,7 +70,7 @@ POSTGRES_OPTIONS = {
     "log_timezone": "UTC",
 }
 # Only where losing everything at a power cut costs nothing: a folder that tests throw away.
-CARELESS_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+CARELESS_OPTIONS = {"fsync": "off", "full_page_writes": "off"}
 
 Report = Callable[[str, float], None]
 """Told what was done and how many seconds it took."""
@@ -195,11 +197,6 @@ def remove(data: Path, *, report: Report = _silent) -> bool:
         data.rmdir()
     report(f"removed the data in {data}", time.monotonic() - began)
     return True
-
-
-def roles_sql() -> str:
-    """The statements that make the roles of Kaoping on a server (tenants/roles.sql)."""
-    return resources.files("tenants").joinpath("roles.sql").read_text(encoding="utf-8")
 
 
 # --- the folder -----------------------------------------------------------------------------------------------------
@@ -347,7 +344,16 @@ def _account(report: Report) -> _Account | None:
         useradd = shutil.which("useradd", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
         if useradd is not None:
             subprocess.run(  # noqa: S603
-                [useradd, "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false", ACCOUNT],
+                [
+                    useradd,
+                    "--system",
+                    "--no-create-home",
+                    "--home-dir",
+                    "/nonexistent",
+                    "--shell",
+                    "/bin/false",
+                    ACCOUNT,
+                ],
                 check=False,
                 capture_output=True,
             )
@@ -562,7 +568,8 @@ def _serve_postgres(
         command: list[str | Path] = [
             programs / "bin" / "pg_ctl",
             *("start", "--wait", "--silent", "--timeout", f"{START_SECONDS:.0f}"),
-            *("--pgdata", folder, "--log", log, "--options", f"-p {port} {flags}"),
+            # Names from its own folder: pg_ctl hands them to a shell, which takes quotes in a path for its own.
+            *("--pgdata", ".", "--log", log.name, "--options", f"-p {port} {flags}"),
         ]
         done = _run(command, account, folder)
         if done.returncode == 0:
@@ -636,6 +643,8 @@ async def _make_roles(state: _State) -> None:
         for role in LOGIN_ROLES:
             # The statement takes no parameters; the password is our own, of letters, digits, - and _ only.
             await connection.execute(f"ALTER ROLE {role} PASSWORD '{state.passwords[role]}'")
+        # Only here, where all of the server is ours: tests of migrations make databases of their own.
+        await connection.execute("ALTER ROLE kp_migrate CREATEDB")
     finally:
         await connection.close()
 
@@ -747,7 +756,7 @@ def _stop_postgres(folder: Path, pid: int, report: Report) -> None:
     for mode in ("fast", "immediate"):
         command: list[str | Path] = [
             programs / "bin" / "pg_ctl",
-            *("stop", "--wait", "--silent", "--mode", mode, "--timeout", "30", "--pgdata", folder),
+            *("stop", "--wait", "--silent", "--mode", mode, "--timeout", "30", "--pgdata", "."),
         ]
         if _run(command, account, folder).returncode == 0:
             return

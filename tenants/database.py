@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any, Literal, Self
 from uuid import UUID
 
 import asyncpg
 from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
-from tortoise.transactions import in_transaction
 
 from tenants.config import tortoise_config
 
@@ -35,10 +35,17 @@ class Transaction:
     kin, which take PostgreSQL's `$n` parameters. Both name the tenant.
     """
 
-    def __init__(self, tenant_id: UUID, orm: TransactionWrapper) -> None:
+    def __init__(self, tenant_id: UUID, connection: asyncpg.Connection, client: AsyncpgDBClient) -> None:
         self.tenant_id = tenant_id
-        self.orm = orm
-        self.connection: asyncpg.Connection = orm._connection
+        self.connection = connection
+        self._client = client
+
+    @cached_property
+    def orm(self) -> TransactionWrapper:
+        """This transaction as Tortoise knows one."""
+        wrapper = TransactionWrapper(self._client)
+        wrapper._connection = self.connection
+        return wrapper
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """All rows."""
@@ -114,29 +121,31 @@ class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg shi
 class Database:
     """A pool of connections as the app's role."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self.pool = pool
+    def __init__(self, client: AsyncpgDBClient) -> None:
+        assert client._pool is not None
+        self.pool: asyncpg.Pool = client._pool
+        self._client = client
 
     @classmethod
     async def connect(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> Self:
         """Open the pool; raises UnsafeRole where row-level security does not bind the role."""
         config = tortoise_config(url, min_size=min_size, max_size=max_size)
         await Tortoise.init(config=config, _enable_global_fallback=True)
-        client = Tortoise.get_connection("default")
-        assert isinstance(client, AsyncpgDBClient)
+        # A client of our own, not Tortoise's global one: connections are handed on as arguments, never looked up.
+        client = AsyncpgDBClient(connection_name="default", **config["connections"]["default"]["credentials"])
         client.connection_class = _PlainConnection
         await client.create_connection(with_db=True)
-        assert client._pool is not None
+        database = cls(client)
         try:
-            await _refuse_unsafe_role(client._pool)
+            await _refuse_unsafe_role(database.pool)
         except BaseException:
-            await Tortoise.close_connections()
+            await client.close()
             raise
-        return cls(client._pool)
+        return database
 
     async def close(self) -> None:
         """Close all connections."""
-        await Tortoise.close_connections()
+        await self._client.close()
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -148,11 +157,10 @@ class Database:
         # Parsed as a UUID by its type: SET takes no bind parameters.
         token = _bound.set(UUID(str(tenant_id)))
         try:
-            async with in_transaction("default") as orm:
-                assert isinstance(orm, TransactionWrapper)
+            async with self.pool.acquire() as connection, connection.transaction():
                 mode = f"SET TRANSACTION ISOLATION LEVEL {isolation} {'READ ONLY' if read_only else 'READ WRITE'}"
-                await orm._connection.execute(f"{mode}; SET LOCAL app.tenant_id = '{_bound.get()}'")
-                yield Transaction(tenant_id, orm)
+                await connection.execute(f"{mode}; SET LOCAL app.tenant_id = '{_bound.get()}'")
+                yield Transaction(tenant_id, connection, self._client)
         finally:
             _bound.reset(token)
 

@@ -3,7 +3,7 @@
 --
 --     psql -d kaoping -f roles.sql
 --
--- It makes what is missing, changes nothing that it did not make except the rights named below, and can be run again.
+-- PostgreSQL 16 or later. It makes what is missing, changes nothing that it did not make except the rights named below, and can be run again.
 -- The login roles are made without a password; give each one yours before the program connects:
 --
 --     ALTER ROLE kp_migrate PASSWORD '…';   -- KAOPING_DATABASE_OWNER_URL
@@ -37,6 +37,11 @@ BEGIN
     END IF;
     IF NOT pg_has_role('kp_app', 'kp_dispatch', 'MEMBER') THEN
         GRANT kp_dispatch TO kp_app;
+    END IF;
+
+    -- Whoever may make roles, but is no superuser, does not get the right to act as them by that.
+    IF NOT pg_has_role(current_user, 'kp_owner', 'SET') THEN
+        EXECUTE format('GRANT kp_owner TO %I', current_user);
     END IF;
 
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());

@@ -1,0 +1,107 @@
+"""What all tests share: real servers, a migrated database, and a fresh district for every test that asks for one.
+
+With KAOPING_DATABASE_URL, KAOPING_DATABASE_OWNER_URL and KAOPING_REDIS_URL set, the suite runs on those servers; else on
+embedded ones in a folder that is thrown away. Tests commit for real and clean nothing: each works in districts of its
+own, and isolation between districts is the product.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service import embedded
+from service.settings import Settings
+from tenants.database import Database
+from tenants.migrate import migrate
+from tenants.provisioning import District, create_tenant
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asyncio only; of the session, so that connections live in one event loop."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def settings() -> Iterator[Settings]:
+    """Settings with the addresses of running servers, whose database is migrated."""
+    own = Settings.read(signing_key="a key for tests only, of 32 bytes or more", language="en")
+    if not own.embedded:
+        asyncio.run(_migrated(own))
+        yield own
+        return
+    # Under the system's folder for temporary files, not pytest's: the path must be one that other accounts can pass.
+    folder = Path(tempfile.mkdtemp(prefix="kaoping-tests-"))
+    try:
+        with embedded.using(folder, postgres_version=own.embedded_postgres, durable=False) as servers:
+            running = own.model_copy(update={"data": folder}).on(servers)
+            asyncio.run(_migrated(running))
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _migrated(settings: Settings) -> None:
+    assert settings.database_url is not None
+    assert settings.database_owner_url is not None
+    await migrate(settings.database_owner_url.get_secret_value(), settings.database_url.get_secret_value())
+
+
+@pytest.fixture(scope="session")
+def owner_url(settings: Settings) -> str:
+    """The database as the role that migrates and provisions."""
+    assert settings.database_owner_url is not None
+    return settings.database_owner_url.get_secret_value()
+
+
+@pytest.fixture(scope="session")
+def app_url(settings: Settings) -> str:
+    """The database as the app's role."""
+    assert settings.database_url is not None
+    return settings.database_url.get_secret_value()
+
+
+@pytest.fixture(scope="session")
+def redis_url(settings: Settings) -> str:
+    """Redis."""
+    assert settings.redis_url is not None
+    return settings.redis_url.get_secret_value()
+
+
+@pytest.fixture(scope="session")
+async def db(app_url: str) -> AsyncIterator[Database]:
+    """Connections as the app's role."""
+    database = await Database.connect(app_url)
+    yield database
+    await database.close()
+
+
+MakeTenant = Callable[[], Awaitable[District]]
+
+
+@pytest.fixture
+def make_tenant(owner_url: str) -> MakeTenant:
+    """Makes districts: each with a root unit whose code is `root`, and nothing else."""
+
+    async def make() -> District:
+        return await create_tenant(
+            owner_url,
+            code=f"test-{uuid.uuid4().hex[:12]}",
+            name="测试区",
+            time_zone="Asia/Shanghai",
+            root_code="root",
+            root_name="中共测试区委员会",
+        )
+
+    return make
+
+
+@pytest.fixture
+async def tenant(make_tenant: MakeTenant) -> District:
+    """A district of the test's own."""
+    return await make_tenant()
