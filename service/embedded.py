@@ -3,11 +3,11 @@
 Both listen on the loopback address only, on free ports, and want passwords that are made with the folder and kept in it
 (mode 0600), so that other users of the machine are kept out. A server that already runs is found and used, one that
 does not is started; both go on without the command that started them. Who uses them says so (`using`); the last user
-stops them, unless they were started to stay (`kaoping embedded start`). Everything here may be done by several processes at
+stops them, unless they were started to stay (`kaoping embedded start`). All of it may be done by several processes at
 once: a lock lets one after the other act, and the kernel takes it from whoever dies.
 
-PostgreSQL refuses to run as root. For root both servers run as the system account `kaoping`, made with useradd where it is
-missing (`nobody` where that cannot be); folders above the data folder and the programs that it could not pass
+PostgreSQL refuses to run as root. For root both servers run as the system account `kaoping`, made with useradd where it
+is missing (`nobody` where that cannot be); folders above the data folder and the programs that it could not pass
 through get the right to be passed (o+x), which is said. Redis holds nothing that must last, and writes nothing to disk.
 """
 
@@ -597,20 +597,20 @@ def _postgres_port(data: Path, state: _State, *, patience_seconds: float = 0.0) 
             raise EmbeddedError(_not_ours(data)) from error
         if not _belongs(pid, folder):
             return None
-        if asyncio.run(_answers(state, port, folder)):
+        if asyncio.run(_data_directory(state, port)) == folder.resolve():
             return port
         if time.monotonic() >= deadline:
             return None
         time.sleep(0.1)
 
 
-async def _answers(state: _State, port: int, folder: Path) -> bool:
+async def _data_directory(state: _State, port: int) -> Path | None:
     try:
         connection = await _connect(state, port, "postgres", timeout_seconds=5.0)
     except (OSError, TimeoutError, asyncpg.PostgresError):
-        return False
+        return None
     try:
-        return Path(await connection.fetchval("SHOW data_directory")).resolve() == folder.resolve()
+        return Path(await connection.fetchval("SHOW data_directory"))
     finally:
         await connection.close()
 
@@ -701,7 +701,7 @@ def _quoted(path: Path) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _redis_client(state: _State) -> "redis.Redis[str]":
+def _redis_client(state: _State) -> redis.Redis:
     return redis.Redis(
         host=LOOPBACK,
         port=state.redis_port,
@@ -718,8 +718,9 @@ def _redis_port(data: Path, state: _State, *, patience_seconds: float = 0.0) -> 
     while state.redis_port:
         try:
             with contextlib.closing(_redis_client(state)) as client:
-                where = client.config_get("dir")["dir"]
-            return state.redis_port if Path(where).resolve() == (data / "redis").resolve() else None
+                answer = client.config_get("dir")
+            assert isinstance(answer, dict)
+            return state.redis_port if Path(answer["dir"]).resolve() == (data / "redis").resolve() else None
         except redis.RedisError:
             if time.monotonic() >= deadline:
                 return None

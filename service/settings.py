@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.embedded import Servers
 
 SIGNING_KEY_BYTES = 32
 """The least length of the key that sign-in tokens are signed with (HMAC-SHA-256)."""
@@ -48,6 +50,16 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return _address(("redis", "rediss", "unix"), value)
 
 
+def _absolute(value: Path) -> Path:
+    # A worker or a test that changes its folder must still find the same data.
+    return value.expanduser().absolute()
+
+
+def _number(value: object) -> object:
+    # An environment holds text only, which a Literal of numbers does not take.
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]
 
@@ -69,11 +81,12 @@ class Settings(BaseSettings):
         default=None,
         description="Redis, which wakes workers and carries progress: `redis://:password@host:6379/0`.",
     )
-    data: Path = Field(
+    data: Annotated[Path, AfterValidator(_absolute)] = Field(
         default=Path(".kaoping"),
+        validate_default=True,
         description="The data folder: embedded servers, their passwords, the generated signing key.",
     )
-    embedded_postgres: Literal[16, 18] = Field(
+    embedded_postgres: Annotated[Literal[16, 18], BeforeValidator(_number)] = Field(
         default=18,
         description="Which PostgreSQL a new data folder gets; an old one keeps its own.",
     )
@@ -161,18 +174,20 @@ class Settings(BaseSettings):
             ) from None
         if faults := settings.faults():
             raise SettingsError(faults)
-        if settings.signing_key is None:
+        if settings.signing_key is None and not settings.embedded:
+            # Right for one machine. Several need the same key from their environment, which README says.
             return settings.model_copy(update={"signing_key": SecretStr(generated_signing_key(settings.data))})
         return settings
 
-    def on(self, *, database_url: str, database_owner_url: str, redis_url: str) -> Self:
-        """The same settings with the addresses of running servers filled in."""
+    def on(self, servers: Servers) -> Self:
+        """The same settings with the addresses of running embedded servers and the folder's signing key filled in."""
         return self.model_copy(
             update={
-                "database_url": SecretStr(database_url),
-                "database_owner_url": SecretStr(database_owner_url),
-                "redis_url": SecretStr(redis_url),
+                "database_url": SecretStr(servers.database_url),
+                "database_owner_url": SecretStr(servers.database_owner_url),
+                "redis_url": SecretStr(servers.redis_url),
                 "graphiql": self.graphiql_enabled,
+                "signing_key": self.signing_key or SecretStr(generated_signing_key(self.data)),
             }
         )
 

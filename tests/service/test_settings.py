@@ -1,0 +1,106 @@
+"""Settings: typed, all faults at once, secrets never shown."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings, SettingsError, generated_signing_key
+
+KEY = "0123456789abcdef0123456789abcdef"
+APP, OWNER, REDIS = "postgresql://kp_app:pw@db/kaoping", "postgresql://kp_migrate:pw@db/kaoping", "redis://:pw@cache/0"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("KAOPING_"):
+            monkeypatch.delenv(name)
+
+
+def test_with_nothing_set_the_program_is_embedded_and_shows_graphiql() -> None:
+    settings = Settings.read()
+    assert settings.embedded
+    assert settings.graphiql_enabled
+    assert settings.port == 8000
+    assert settings.data.is_absolute()
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOPING_DATABASE_URL", "")
+    monkeypatch.setenv("KAOPING_PORT", "")
+    assert Settings.read().embedded
+
+
+def test_servers_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("DATABASE_URL", APP), ("DATABASE_OWNER_URL", OWNER), ("REDIS_URL", REDIS)):
+        monkeypatch.setenv(f"KAOPING_{name}", value)
+    monkeypatch.setenv("KAOPING_SIGNING_KEY", KEY)
+    settings = Settings.read()
+    assert not settings.embedded
+    assert not settings.graphiql_enabled
+
+
+def test_all_contradictions_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOPING_DATABASE_URL", OWNER)
+    monkeypatch.setenv("KAOPING_DATABASE_OWNER_URL", OWNER)
+    monkeypatch.setenv("KAOPING_SIGNING_KEY", "short")
+    with pytest.raises(SettingsError) as refused:
+        Settings.read()
+    text = str(refused.value)
+    assert len(refused.value.faults) == 3
+    assert "KAOPING_REDIS_URL is missing beside KAOPING_DATABASE_URL and KAOPING_DATABASE_OWNER_URL" in text
+    assert "same role (kp_migrate)" in text
+    assert "KAOPING_SIGNING_KEY has 5 bytes" in text
+
+
+def test_the_three_addresses_alone_are_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in (("DATABASE_URL", APP), ("DATABASE_OWNER_URL", OWNER), ("REDIS_URL", REDIS)):
+        monkeypatch.setenv(f"KAOPING_{name}", value)
+    monkeypatch.setenv("KAOPING_DATA", str(tmp_path))
+    settings = Settings.read()
+    assert settings.signing_key is not None
+    assert settings.signing_key.get_secret_value() == generated_signing_key(tmp_path)
+
+
+def test_malformed_values_are_all_named_and_no_secret_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOPING_PORT", "eight thousand")
+    monkeypatch.setenv("KAOPING_DATABASE_URL", "mysql://root:hunter2@db/kaoping")
+    monkeypatch.setenv("KAOPING_LANGUAGE", "fr")
+    with pytest.raises(SettingsError) as refused:
+        Settings.read()
+    text = str(refused.value)
+    assert [fault.split(":")[0] for fault in refused.value.faults] == [
+        "KAOPING_DATABASE_URL",
+        "KAOPING_PORT",
+        "KAOPING_LANGUAGE",
+    ]
+    assert "postgresql://" in text
+    assert "hunter2" not in text
+
+
+def test_secrets_do_not_show_in_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("DATABASE_URL", APP), ("DATABASE_OWNER_URL", OWNER), ("REDIS_URL", REDIS)):
+        monkeypatch.setenv(f"KAOPING_{name}", value)
+    monkeypatch.setenv("KAOPING_SIGNING_KEY", KEY)
+    settings = Settings.read()
+    assert ":pw@" not in f"{settings!r} {settings}"
+    assert KEY not in f"{settings!r} {settings}"
+
+
+def test_another_process_reads_the_same_settings_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Settings.read(
+        database_url=APP, database_owner_url=OWNER, redis_url=REDIS, signing_key=KEY, graphiql=False, port=1
+    )
+    for name, value in given.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings.read() == given
+
+
+def test_the_generated_signing_key_is_made_once_and_is_private(tmp_path: Path) -> None:
+    key = generated_signing_key(tmp_path / "data")
+    assert generated_signing_key(tmp_path / "data") == key
+    assert len(key) >= 32
+    assert stat.S_IMODE((tmp_path / "data" / "signing.key").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["signing.key"]
