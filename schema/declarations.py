@@ -1,0 +1,167 @@
+"""What a field's declaration says: where its value lives, as SQL (字段的来处).
+
+These are plain data, read by two engines: the stock resolvers (`schema.stock`) and the compiler of reading plans. All
+SQL is a template of `schema.sql`. `schema.mapping` has the words with which types are written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schema.keyset import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where the rows of a type live: a table (or a query in parentheses) with a `tenant_id`."""
+
+    name: str
+    key: tuple[str, ...]
+    """Columns, all uuid, that tell its rows apart within the tenant; the first is what an id is made of."""
+    visible: str | None
+    """Predicate over {t}: which rows the viewer may see; None: all of its tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a field, a place of its SQL by its Python name."""
+
+    name: str
+    annotation: Any
+    description: str
+    of: str | None = None
+    """For ids: of which type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A field of a filter input: the predicate that it adds, over {r} (and {t}), with its value at {value}."""
+
+    sql: str
+    of: str | None = None
+    """For ids: of which type."""
+    otherwise: str | None = None
+    """Predicate where the field is left out; without one nothing is added."""
+    contains: bool = False
+    """The value is a piece of text; {value} becomes a LIKE pattern around it, its own % and _ taken literally."""
+    limit: int = 100
+    """Items of a list at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """The value of an order enum's member: its description and sort keys over {r} (and {t})."""
+
+    description: str
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """Which type a row is: `by` names a column of the row (a key of the document), whose text picks from `types`."""
+
+    by: str
+    types: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """The global id: the type's name and the table's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the row, or a key of the document."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A scalar reckoned by SQL over {t}; only on rows of a table, or documents."""
+
+    sql: str
+    arguments: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A value object made of columns of the same row; null where the column `present` is null or false."""
+
+    present: str | None = None
+    variants: Variants | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A value object, or a list of them, out of a JSON(B) column, document key or expression."""
+
+    name: str | None = None
+    sql: str | None = None
+    variants: Variants | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How rows are reached from the row a field stands on: what relations, lists and connections have in common."""
+
+    on: Mapping[str, str]
+    """Column of {t} → column of {r} that must be equal."""
+    where: str | None
+    """Predicate over {t} and {r}."""
+    rows: str | None
+    """A query over {t} that yields the rows, for types without a table of their own; its columns are the type's."""
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation(Reach):
+    """At most one row; the first by `order` where more fit."""
+
+    order: str | None = None
+    variants: Variants | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Reach):
+    """All rows, in order, at most `limit`."""
+
+    order: str | None = None
+    limit: int = 1000
+    variants: Variants | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByIds:
+    """A list of rows whose keys an array column (or a key of the document) names, in its order; hidden ones are left out."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A row of one of several types: `kind` is a column or SQL over {t} that picks the type, `id` the column of its key."""
+
+    kind: str
+    id: str
+    types: Mapping[str, str] | None
+    """Kind → type; None: the kind is the type's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paged(Reach):
+    """A connection."""
+
+    filter: type | None
+    order: type | None
+    default: tuple[Key, ...]
+    """Order without orderBy."""
+    countable: bool
+
+
+Declaration = Identifier | Column | Expression | Embedded | Document | Relation | Listing | ByIds | Reference | Paged
+
+
+def spoken(parts: Sequence[str | None]) -> str:
+    """All templates of a declaration in one text, to look for places."""
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,30 @@
+"""Faults of query arguments: top-level errors with `extensions {code path hint}`, in the caller's language."""
+
+from collections.abc import Sequence
+
+from graphql import GraphQLError
+
+from service.errors import ErrorCode, KaopingError
+from service.language import Language, say
+from service.scoring.text import Text
+
+
+class RequestFault(GraphQLError):
+    """An argument that cannot be served; not a fault of ours."""
+
+    def __init__(
+        self, language: Language, code: ErrorCode, path: Sequence[str] | None, text: Text, hint: Text | None = None
+    ) -> None:
+        super().__init__(
+            say(text, language),
+            extensions={
+                "code": code.value,
+                "path": list(path) if path is not None else None,
+                "hint": say(hint, language) if hint else None,
+            },
+        )
+
+
+def as_request_fault(error: KaopingError, language: Language) -> RequestFault:
+    """A refusal of a use-case where no typed error can be given: in a query."""
+    return RequestFault(language, error.code, error.path, error.text, error.hint)

@@ -1,0 +1,220 @@
+"""How a mutation runs: one transaction, one use-case, one kept key, one typed answer (变更执行).
+
+A noun writes one function per mutation and gives back what came of it, by field name of its success: keys of rows, or
+plain values.
+
+    @mutation(CreateCategorySuccess, access=at_root(Role.ADMINISTRATOR))
+    async def create_category(tx: Transaction, actor: Actor, given: CreateCategoryInput) -> Outcome:
+        '''Adds a category (考核类别).'''
+        return {"category": await directory.create_category(tx, actor, code=given.code, name=given.name)}
+
+The function's name is the field's, its docstring the description; its third argument is the GraphQL argument `input`.
+Rows of the success are read after the commit. The outcome is kept under the input's `idempotency_key` (an input without
+that field keeps nothing); a replay reads the same rows as they are then. A field described with `secret=True` is never
+kept: it is null on a replay. `access` is asked before the key; it refuses by raising AccessDenied.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import StrawberryList, StrawberryOptional
+from strawberry.types.field import StrawberryField
+
+from schema.arguments import canonical
+from schema.context import Context
+from schema.errors import Result, as_error
+from schema.mapping import SECRET
+from schema.reach import table_of
+from schema.rows import Kind, make
+from schema.scalars import write_date, write_decimal, write_instant
+from schema.stock import load_row
+from service import idempotency
+from service.access import Actor, Role
+from service.errors import IdempotencyRefused, KaopingError, Unavailable, unauthenticated
+from tenants.database import Transaction
+
+Outcome = Mapping[str, Any]
+"""Field of the success → UUID of a row, list of them, or a plain value."""
+
+I = TypeVar("I")  # noqa: E741 — an input type
+
+Access = Callable[[Transaction, Actor, Any], Awaitable[None]]
+UseCase = Callable[[Transaction, Actor, I], Awaitable[Outcome]]
+
+MUTATIONS: dict[str, "MutationField"] = {}
+"""Every mutation by the name of its function."""
+
+TRANSIENT = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.QueryCanceledError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InterfaceError,
+    asyncpg.TooManyConnectionsError,
+    ConnectionError,
+)
+"""What may be gone at the next try."""
+
+
+class MutationField(StrawberryField):
+    """A field of the Mutation root, made of a use-case."""
+
+    def __init__(self, use_case: UseCase[Any], success: type, access: Access | None) -> None:
+        super().__init__(
+            python_name=use_case.__name__,
+            description=" ".join((use_case.__doc__ or "").split()),
+            type_annotation=StrawberryAnnotation(Result[success] | None),  # type: ignore[valid-type]  # a class at hand
+        )
+        self.use_case = use_case
+        self.success = success
+        self.access = access
+
+    @property
+    def is_basic_field(self) -> bool:
+        """False: it needs its context."""
+        return False
+
+    @property
+    def arguments(self) -> list[StrawberryArgument]:
+        """The one argument, `input`."""
+        if self._arguments is None:
+            third = list(self.use_case.__annotations__)[2]
+            self._arguments = [
+                StrawberryArgument(
+                    python_name="input",
+                    graphql_name="input",
+                    type_annotation=StrawberryAnnotation(
+                        self.use_case.__annotations__[third], namespace=self.use_case.__globals__
+                    ),
+                    description="All that the mutation takes.",
+                )
+            ]
+        return self._arguments
+
+    @arguments.setter
+    def arguments(self, value: list[StrawberryArgument]) -> None:
+        self._arguments = value
+
+    def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
+        """Run the mutation."""
+        return _run(info.context, self, kwargs["input"])
+
+
+def mutation(success: type, *, access: Access | None = None) -> Callable[[UseCase[I]], UseCase[I]]:
+    """Make a function a mutation; `success` is its payload type."""
+
+    def decorate(use_case: UseCase[I]) -> UseCase[I]:
+        if not use_case.__doc__:
+            raise TypeError(f"{use_case.__name__} needs a docstring: it is the description of the mutation.")
+        MUTATIONS[use_case.__name__] = MutationField(use_case, success, access)
+        return use_case
+
+    return decorate
+
+
+def at_root(*roles: Role) -> Access:
+    """Access for holders of one of the roles over the whole district."""
+
+    async def check(_tx: Transaction, actor: Actor, _given: object) -> None:
+        actor.require_at_root(*roles)
+
+    return check
+
+
+async def _run(context: Context, field: MutationField, given: Any) -> Any:
+    """The success or a typed error; anything unexpected is raised."""
+    await context.close()
+    try:
+        if context.actor is None:
+            raise unauthenticated()
+        outcome = await _write(context, context.actor, field, given)
+    except KaopingError as error:
+        return await _refusal(context, error)
+    return await _success(context, field.success, outcome)
+
+
+async def _refusal(context: Context, error: KaopingError) -> Any:
+    return await as_error(context, error)
+
+
+async def _write(context: Context, actor: Actor, field: MutationField, given: Any) -> Outcome:
+    key: str | None = getattr(given, "idempotency_key", None)
+    name = field.use_case.__name__
+    waiting_for_key = False
+    try:
+        async with context.db.transaction(actor.tenant_id) as tx:
+            if field.access is not None:
+                await field.access(tx, actor, given)
+            if key is not None:
+                payload = canonical(given)
+                del payload["idempotency_key"]
+                waiting_for_key = True
+                kept = await idempotency.find(tx, actor, name, key, payload)
+                waiting_for_key = False
+                if kept is not None:
+                    return kept
+            outcome = await field.use_case(tx, actor, given)
+            if key is not None:
+                hidden = _secrets(field.success)
+                plain = {name: _plain(each) for name, each in outcome.items() if name not in hidden}
+                await idempotency.keep(tx, actor, name, key, plain)
+            return outcome
+    except KaopingError:
+        raise
+    except Exception as error:
+        # Tortoise wraps the driver's error.
+        if isinstance(error.__cause__ or error, TRANSIENT):
+            raise (IdempotencyRefused(in_progress=True) if waiting_for_key else Unavailable()) from error
+        raise
+
+
+def _secrets(success: type) -> set[str]:
+    definition = success.__strawberry_definition__  # type: ignore[attr-defined]  # every payload has one
+    return {field.python_name for field in definition.fields if field.metadata.get(SECRET)}
+
+
+def _plain(each: Any) -> Any:
+    """A value of an outcome as JSON."""
+    match each:
+        case UUID():
+            return str(each)
+        case datetime():
+            return write_instant(each)
+        case date():
+            return write_date(each)
+        case Decimal():
+            return write_decimal(each)
+        case list() | tuple():
+            return [_plain(item) for item in each]
+    return each
+
+
+async def _success(context: Context, success: type, outcome: Outcome) -> Any:
+    definition = success.__strawberry_definition__  # type: ignore[attr-defined]  # every payload has one
+    made: dict[str, Any] = {}
+    for field in definition.fields:
+        made[field.python_name] = await _shown(context, field, outcome.get(field.python_name))
+    return success(**made)
+
+
+async def _shown(context: Context, field: StrawberryField, given: Any) -> Any:
+    target: Any = field.type
+    while isinstance(target, StrawberryOptional | StrawberryList):
+        target = target.of_type
+    if given is None or not isinstance(target, type) or not hasattr(target, "__strawberry_definition__"):
+        return given
+    if table_of(target) is None:
+        return make(target, {}, Kind.ROOT)
+    if isinstance(given, list | tuple):
+        rows = await asyncio.gather(*(load_row(context, target, UUID(str(each))) for each in given))
+        return [row for row in rows if row is not None]
+    return await load_row(context, target, UUID(str(given)))

@@ -1,0 +1,81 @@
+"""The whole schema, built once; `make schema` writes it to schema/schema.graphql, which is under review (完整接口)."""
+
+import importlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import strawberry
+from graphql import DirectiveDefinitionNode, TypeDefinitionNode, parse, print_ast
+from strawberry.schema.config import StrawberryConfig
+
+from schema.mutation import build_mutation
+from schema.query import build_query, node_types
+from schema.registry import all_types, share_names
+from schema.scalars import SCALARS
+from schema.subscription import build_subscription
+
+NOUNS = (
+    "directory",
+    "members",
+    "items",
+    "schemes",
+    "cycles",
+    "reports",
+    "reviews",
+    "rankings",
+    "publications",
+    "jobs",
+    "audit",
+)
+"""One module per noun; importing it declares its types."""
+
+SNAPSHOT = Path(__file__).with_name("schema.graphql")
+
+
+@cache
+def build_schema() -> strawberry.Schema:
+    """The schema of all nouns."""
+    for noun in NOUNS:
+        if importlib.util.find_spec(f"schema.{noun}") is not None:
+            importlib.import_module(f"schema.{noun}")
+    share_names()
+    extra = [*node_types().values(), *implementing_types()]
+    return strawberry.Schema(
+        query=build_query(),
+        mutation=build_mutation(),
+        subscription=build_subscription(),
+        types=list(dict.fromkeys(extra)),
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+def implementing_types() -> list[type]:
+    """Types that a client meets only through an interface."""
+    found = []
+    for cls in all_types().values():
+        definition = getattr(cls, "__strawberry_definition__", None)
+        if getattr(definition, "interfaces", None) and not definition.is_interface:
+            found.append(cls)
+    return found
+
+
+def write_snapshot() -> None:
+    """Write schema.graphql."""
+    SNAPSHOT.write_text(snapshot(), encoding="utf-8")
+
+
+def snapshot() -> str:
+    """The printed schema: types by name, fields as declared.
+
+    The declaration of @oneOf is left out: it is built into GraphQL, and has no description. Strawberry's own sorting is
+    not used: it makes enumerations plain ones, which no longer know their Python members.
+    """
+    printed = parse(build_schema().as_str())
+    definitions = [each for each in printed.definitions if not isinstance(each, DirectiveDefinitionNode)]
+    definitions.sort(key=lambda each: each.name.value if isinstance(each, TypeDefinitionNode) else "")
+    return "\n\n".join(print_ast(each) for each in definitions) + "\n"
+
+
+if __name__ == "__main__":
+    write_snapshot()
