@@ -1,1 +1,1 @@
-"""How frontend teams see Kaoping: types, queries, mutations and subscriptions, noun by noun, over one GraphQL endpoint."""
+"""How frontend teams see Kaoping: types, queries, mutations and subscriptions, noun by noun, at one endpoint."""

@@ -9,6 +9,7 @@ import strawberry
 
 from schema.paging import Page
 from schema.reach import table_of
+from schema.resolvers import resolved
 from schema.stock import make_reached
 
 
@@ -18,22 +19,22 @@ class PageInfo:
 
     page: strawberry.Private[Page]
 
-    @strawberry.field(description="Whether more follow.")
+    @resolved("Whether more follow.")
     async def has_next_page(self) -> bool:
         """Whether more follow."""
         return await self.page.has_next()
 
-    @strawberry.field(description="Whether more come before.")
+    @resolved("Whether more come before.")
     async def has_previous_page(self) -> bool:
         """Whether more come before."""
         return await self.page.has_previous()
 
-    @strawberry.field(description="Cursor of the first edge.")
+    @resolved("Cursor of the first edge.")
     def start_cursor(self) -> str | None:
         """Cursor of the first edge."""
         return self.page.records[0]["__cursor"] if self.page.records else None
 
-    @strawberry.field(description="Cursor of the last edge.")
+    @resolved("Cursor of the last edge.")
     def end_cursor(self) -> str | None:
         """Cursor of the last edge."""
         return self.page.records[-1]["__cursor"] if self.page.records else None
@@ -73,7 +74,7 @@ class Connection:
     """`Connection[Node type]`; type checkers see `schema.mapping.Connection`."""
 
     def __class_getitem__(cls, node: type) -> type:
-        if not isinstance(node, type) or table_of(node) is None:
+        if table_of(node) is None:
             raise TypeError(f"{node!r} is no table type, so it has no connection.")
         if node.__name__ not in _made:
             _made[node.__name__] = _make(node)

@@ -1,8 +1,7 @@
-"""What every resolver of one operation shares: who asks, in which language, and the one snapshot it reads (请求上下文)."""
+"""What the resolvers of one operation share: who asks, in which language, and the snapshot it reads (请求上下文)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 

@@ -133,14 +133,14 @@ class Listing(Reach):
 
 @dataclass(frozen=True, slots=True)
 class ByIds:
-    """A list of rows whose keys an array column (or a key of the document) names, in its order; hidden ones are left out."""
+    """A list of rows whose keys an array column (or a document's key) names, in its order; hidden ones are left out."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A row of one of several types: `kind` is a column or SQL over {t} that picks the type, `id` the column of its key."""
+    """A row of one of several types: `kind`, a column or SQL over {t}, picks it; `id` is the column of its key."""
 
     kind: str
     id: str

@@ -1,4 +1,4 @@
-"""Typed refusals of mutations: one set of error types for all of them, made from the errors of `service.errors` (业务错误)."""
+"""Typed refusals of mutations: one set of error types for all, made from the errors of `service.errors` (业务错误)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
 import strawberry
 
 from schema.context import Context
-from schema.mapping import Node, describe, described, interface, value
+from schema.mapping import Node, describe, described, interface, payload
 from schema.registry import registered
 from schema.stock import load_row
 from service import errors as refusals
@@ -79,12 +79,12 @@ class Error:
     hint: str | None = described("What would help, and who can help.")
 
 
-@value
+@payload
 class InputIssue(Error):
     """One fault of an input."""
 
 
-@value
+@payload
 class InputError(Error):
     """The input is refused as a whole (INVALID and its kin, DUPLICATE, TOO_LARGE); nothing was written."""
 
@@ -92,12 +92,12 @@ class InputError(Error):
     issue_count: int = described("How many faults there are, also beyond those listed.")
 
 
-@value
+@payload
 class NotFoundError(Error):
     """NOT_FOUND: unknown, foreign and invisible ids answer alike."""
 
 
-@value
+@payload
 class Contact:
     """Who can help with something (联系人)."""
 
@@ -106,7 +106,7 @@ class Contact:
     display_name: str | None = described("Shown name, where rules let it be seen.")
 
 
-@value
+@payload
 class AccessError(Error):
     """FORBIDDEN or UNAUTHENTICATED: seen, but not for this caller to do."""
 
@@ -114,7 +114,7 @@ class AccessError(Error):
     contacts: list[Contact] = described("Who can help.")
 
 
-@value
+@payload
 class StateError(Error):
     """ILLEGAL_STATE, DEADLINE_PASSED, WINDOW_CLOSED or UNIT_CLOSED: says which, since when, and who can help."""
 
@@ -125,7 +125,7 @@ class StateError(Error):
     subject: Node | None = described("The object whose state stands in the way.")
 
 
-@value
+@payload
 class VersionConflictIssue:
     """One stale object."""
 
@@ -134,14 +134,14 @@ class VersionConflictIssue:
     current: Node = described("The object now.")
 
 
-@value
+@payload
 class VersionConflictError(Error):
     """VERSION_CONFLICT: nothing was written; every stale object is listed as it is now."""
 
     conflicts: list[VersionConflictIssue] = described("Each stale object with its present state.")
 
 
-@value
+@payload
 class IdempotencyError(Error):
     """IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS; or UNAVAILABLE: the same key may be sent again."""
 
@@ -176,10 +176,11 @@ else:
                 name = success.__name__.removesuffix("Success")
                 field = name[0].lower() + name[1:]
                 _results[success] = Annotated[
-                    Union[(success, *ERRORS)],  # noqa: UP007 — the members are not known to the parser
+                    Union[(success, *ERRORS)],
                     strawberry.union(
                         f"{name}Result",
-                        description=f"Answer of {field}: select ... on Error beside the success, other errors may join.",
+                        description=f"Answer of {field}: select ... on Error beside the success, "
+                        "other errors may join.",
                     ),
                 ]
             return _results[success]

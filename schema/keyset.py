@@ -18,7 +18,10 @@ MAX_CURSOR_LENGTH = 4000
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One sort key: SQL over {r}, its type (text, bigint, numeric, date, timestamptz, uuid or boolean), its direction."""
+    """One sort key: SQL over {r}, its type, its direction.
+
+    Types: text, bigint, numeric, date, timestamptz, uuid, boolean.
+    """
 
     sql: str
     type: str = "text"
@@ -87,8 +90,10 @@ def read_cursor(text: str, digest: str, keys: Sequence[Key]) -> list[str | None]
     if not isinstance(parts, list) or len(parts) != len(keys) + 1 or parts[0] != digest:
         return None
     values: list[str | None] = parts[1:]
+    if not all(value is None or isinstance(value, str) for value in parts[1:]):
+        return None
     for key, value in zip(keys, values, strict=True):
-        if not (key.nullable if value is None else isinstance(value, str) and _CHECKS[key.type](value)):
+        if not (key.nullable if value is None else _CHECKS[key.type](value)):
             return None
     return values
 

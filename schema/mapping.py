@@ -18,8 +18,9 @@ A table type reads like a table of contents:
 The rules:
 
 - The class docstring is the type's description, the first argument of each word is the field's. Nullability is said
-  once, by the annotation. Types of other nouns are imported under TYPE_CHECKING; their names are known when the schema is
-  built. A trailing underscore is dropped from names (`from_` is `from`).
+  once, by the annotation. Types of other nouns are imported under TYPE_CHECKING and written in quotes (or the module has
+  `from __future__ import annotations`); they are known when the schema is built. A trailing underscore is dropped from
+  names (`from_` is `from`).
 - Output annotations: str, int, bool, Decimal, Rational, date, datetime, an enumeration (text in the database = the
   member's name), lists of these, other declared types. `ID` only for `identifier`. Inputs take DecimalText, DateText,
   DateTimeText and ID, which stay as typed.
@@ -28,12 +29,13 @@ The rules:
   tables aliases of two letters or more; say `xx.tenant_id = {tenant}` for each of them.
 - `visible` says which rows the viewer may see; it is applied wherever a row of the type is reached. What is hidden is
   null, or not in the list: a relation to a row that may be hidden is `| None`.
-- `relation`, `listing`, `connection` reach rows by `on` (column of this row → column of the other) and `where` (over {t}
-  and {r}); a root field of a query has no {t}. `rows=` gives a query over {t} instead, for value types without a table.
-- `value` types have no id. They come from `embedded` (columns of the same row), from `rows=` (columns of a query), or from
-  `document` (keys of a JSON column; numbers are kept as strings there, so nothing passes through a float).
+- `relation`, `listing`, `connection` reach rows by `on` (column of this row → column of the other) and `where` (over
+  {t} and {r}); a root field of a query has no {t}. `rows=` gives a query over {t} instead, for value types without a
+  table.
+- `value` types have no id. They come from `embedded` (columns of the same row), from `rows=` (columns of a query), or
+  from `document` (keys of a JSON column; numbers are kept as strings there, so nothing passes through a float).
 - `Variants(by, types)` picks the type of a row for interfaces and unions; `reference` reaches rows of several tables.
-- A plain method with `@strawberry.field` works, and can't be planned: avoid it.
+- A method under `@resolved("Description.")` is a Python resolver: it works, and can't be planned. Avoid it.
 """
 
 import dataclasses
@@ -41,6 +43,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, EnumMeta
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, dataclass_transform
 
 import strawberry
@@ -73,6 +76,7 @@ from schema.declarations import (
 )
 from schema.keyset import Key
 from schema.registry import register, registered
+from schema.resolvers import resolved
 
 __all__ = [
     "ID",
@@ -107,6 +111,7 @@ __all__ = [
     "query",
     "reference",
     "relation",
+    "resolved",
     "table",
     "value",
 ]
@@ -117,7 +122,7 @@ E = TypeVar("E", bound=EnumMeta)
 METADATA_KEY = "kaoping"
 """Where a Strawberry field's metadata keeps the declaration."""
 
-SECRET = "secret"
+SECRET = "secret"  # noqa: S105 — a key of metadata
 """Metadata of a success's field whose value is shown once."""
 
 
@@ -132,7 +137,7 @@ class MappedField(StrawberryField):
     @cached_property
     def target(self) -> Any:
         """The annotated type without its list and null: a class, or a Strawberry union or enum definition."""
-        target = self.type
+        target: Any = self.type
         while True:
             if isinstance(target, StrawberryOptional | StrawberryList):
                 target = target.of_type
@@ -144,7 +149,7 @@ class MappedField(StrawberryField):
     @cached_property
     def many(self) -> bool:
         """Whether the field is a list."""
-        target = self.type
+        target: Any = self.type
         return isinstance(target.of_type if isinstance(target, StrawberryOptional) else target, StrawberryList)
 
     @cached_property
@@ -248,7 +253,7 @@ def expression(description: str, sql: str, *, arguments: Sequence[Argument] = ()
 
 
 def embedded(description: str, *, present: str | None = None, variants: Variants | None = None) -> Any:
-    """A value object made of columns and expressions of the same row; null where the column `present` is null or false."""
+    """A value object made of columns and expressions of the same row; null where column `present` is null or false."""
     return _mapped(description, Embedded(present, variants))
 
 
@@ -350,6 +355,140 @@ def described(description: str, *, default: Any = ..., name: str | None = None, 
     )
 
 
+# ---- words for fields
+
+
+def _mapped(description: str, declaration: Declaration, deprecated: str | None = None) -> Any:
+    return MappedField(description=description, metadata={METADATA_KEY: declaration}, deprecation_reason=deprecated)
+
+
+def identifier(description: str = "Opaque id.") -> Any:
+    """The global id."""
+    return _mapped(description, Identifier())
+
+
+def column(description: str, name: str = "", *, deprecated: str | None = None) -> Any:
+    """A column of the table (a key of the document), by default of the field's own name."""
+    return _mapped(description, Column(name), deprecated)
+
+
+def expression(description: str, sql: str, *, arguments: Sequence[Argument] = ()) -> Any:
+    """A scalar reckoned in SQL over {t}."""
+    return _mapped(description, Expression(sql, tuple(arguments)))
+
+
+def embedded(description: str, *, present: str | None = None, variants: Variants | None = None) -> Any:
+    """A value object made of columns and expressions of the same row; null where column `present` is null or false."""
+    return _mapped(description, Embedded(present, variants))
+
+
+def document(description: str, name: str = "", *, sql: str | None = None, variants: Variants | None = None) -> Any:
+    """A value object, or a list of them, from a JSON(B) column or key, or from an SQL expression that gives JSONB."""
+    return _mapped(description, Document(None if sql else name, sql, variants))
+
+
+def relation(
+    description: str,
+    *,
+    on: Mapping[str, str] | None = None,
+    where: str | None = None,
+    rows: str | None = None,
+    order: str | None = None,
+    arguments: Sequence[Argument] = (),
+    variants: Variants | None = None,
+) -> Any:
+    """At most one row: the one that `on` and `where` tell, or the first by `order`."""
+    return _mapped(description, Relation(on or {}, where, rows, tuple(arguments), order, variants))
+
+
+def listing(
+    description: str,
+    *,
+    on: Mapping[str, str] | None = None,
+    where: str | None = None,
+    rows: str | None = None,
+    order: str | None = None,
+    limit: int = 1000,
+    arguments: Sequence[Argument] = (),
+    variants: Variants | None = None,
+) -> Any:
+    """A list whose size the domain bounds: rows in `order` (SQL over {r}), at most `limit`."""
+    return _mapped(description, Listing(on or {}, where, rows, tuple(arguments), order, limit, variants))
+
+
+def by_ids(description: str, name: str) -> Any:
+    """A list of rows named by a uuid[] column, or by a list of uuids under a document's key; in its order."""
+    return _mapped(description, ByIds(name))
+
+
+def reference(description: str, *, kind: str, id: str, types: Mapping[str, str] | None = None) -> Any:  # noqa: A002
+    """A row of one of several types (`Actor`, `Node`): `kind` tells which, `id` is the column with its key."""
+    return _mapped(description, Reference(kind, id, types))
+
+
+def connection(
+    description: str,
+    *,
+    on: Mapping[str, str] | None = None,
+    where: str | None = None,
+    rows: str | None = None,
+    filter: type | str | None = None,  # noqa: A002
+    order: type | str | None = None,
+    default: Sequence[Key],
+    arguments: Sequence[Argument] = (),
+    countable: bool = True,
+) -> Any:
+    """A page of rows: `filter` and `order` are input classes (or their names), `default` the order without orderBy."""
+    declaration = Paged(
+        on or {}, where, rows, tuple(arguments), cast("type", filter), cast("type", order), tuple(default), countable
+    )
+    return _mapped(description, declaration)
+
+
+def by_id(description: str, of: str, argument_description: str = "Its id.") -> Any:
+    """A root field `(id: ID!)` that gives one row of the type `of`."""
+    return relation(description, where="{r}.id = {id}", arguments=[Argument("id", ID, argument_description, of)])
+
+
+def condition(
+    description: str,
+    sql: str,
+    *,
+    of: str | None = None,
+    otherwise: str | None = None,
+    contains: bool = False,
+    limit: int = 100,
+) -> Any:
+    """A field of a filter: a predicate over {r} with its value at {value}, which has the SQL type of the annotation."""
+    return strawberry.field(
+        description=description,
+        default=UNSET,
+        metadata={METADATA_KEY: Condition(sql, of, otherwise, contains, limit)},
+    )
+
+
+def described(description: str, *, default: Any = ..., name: str | None = None, secret: bool = False) -> Any:
+    """A field of an input or of a mutation's success. An input's field annotated `| None` may be left out.
+
+    `secret` is for a success: the value is shown once and never kept for a replay.
+    """
+    return strawberry.field(
+        description=description,
+        name=name,
+        default=dataclasses.MISSING if default is ... else default,
+        metadata={SECRET: True} if secret else None,
+    )
+
+
+def resolved(description: str) -> Callable[[F], F]:
+    """A method as a Python resolver, where nothing else will do: it can't be planned."""
+
+    def decorate(method: F) -> F:
+        return cast("F", strawberry.field(method, description=description))
+
+    return decorate
+
+
 # ---- words for types
 
 
@@ -371,9 +510,13 @@ def _prepare(cls: type) -> None:
         if isinstance(attribute, MappedField):
             declaration = attribute.declaration
             if isinstance(declaration, Column) and not declaration.name:
-                attribute.metadata = {METADATA_KEY: Column(plain)}
+                _declare(attribute, Column(plain))
             elif isinstance(declaration, Document) and declaration.name == "":
-                attribute.metadata = {METADATA_KEY: Document(plain, None, declaration.variants)}
+                _declare(attribute, Document(plain, None, declaration.variants))
+
+
+def _declare(field: MappedField, declaration: Declaration) -> None:
+    field.metadata = MappingProxyType({METADATA_KEY: declaration})
 
 
 def _described_type(cls: type[T], **options: Any) -> type[T]:
@@ -386,7 +529,7 @@ def _described_type(cls: type[T], **options: Any) -> type[T]:
 def table(
     name: str, *, key: Sequence[str] = ("id",), visible: str | None = None, plural: str | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """A type whose rows live in a table (or a query in parentheses) with `tenant_id`; `plural` names its connections."""
+    """A type whose rows live in a table (or a query in parentheses) with `tenant_id`; `plural` names its pages."""
 
     def decorate(cls: type[T]) -> type[T]:
         made = _described_type(cls)
@@ -402,6 +545,7 @@ def value(cls: type[T]) -> type[T]:
     return _described_type(cls)
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(described,))
 def interface(cls: type[T]) -> type[T]:
     """An interface; what implements it inherits from it."""
     _prepare(cls)

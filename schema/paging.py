@@ -116,8 +116,7 @@ def _keys(declaration: Paged, orders: Any, language: Language) -> tuple[tuple[Ke
     for position, order in enumerate(orders):
         sort: Sort = order.field.value
         flip = order.direction.name == "DESC"
-        for key in sort.keys:
-            keys.append(replace(key, descending=key.descending != flip))
+        keys.extend(replace(key, descending=key.descending != flip) for key in sort.keys)
         for field in fields(order):
             if field.name in ("field", "direction"):
                 continue

@@ -8,7 +8,7 @@ from strawberry import ID, Info
 
 from schema.context import Context
 from schema.faults import RequestFault
-from schema.mapping import Node
+from schema.mapping import Node, resolved
 from schema.reach import table_of
 from schema.registry import all_types, register, roots
 from schema.stock import load_row
@@ -23,16 +23,17 @@ MOST_IDS = 100
 class NodeQuery:
     """Objects by id."""
 
-    @strawberry.field(description="One object by id.")
+    @resolved("One object by id.")
     async def node(
         self,
         info: Info[Context, None],
         id: Annotated[ID, strawberry.argument(description="Any id.")],  # noqa: A002
     ) -> Node | None:
         """The object, or null where it does not exist or is not for the caller."""
-        return await _node(info.context, id, ("id",))
+        found: Node | None = await _node(info.context, id, ("id",))
+        return found
 
-    @strawberry.field(description="Objects by id, in order; null where there is none.")
+    @resolved("Objects by id, in order; null where there is none.")
     async def nodes(
         self, info: Info[Context, None], ids: Annotated[list[ID], strawberry.argument(description="At most 100 ids.")]
     ) -> list[Node | None] | None:
@@ -74,5 +75,6 @@ def build_query() -> type:
     gathered = type("Query", tuple(roots("Query")), {"__module__": __name__, "__annotations__": {}})
     return strawberry.type(
         gathered,
-        description="Everything that can be read. A field is null where the thing does not exist or is not for the caller.",
+        description="Everything that can be read. "
+        "A field is null where the thing does not exist or is not for the caller.",
     )

@@ -1,8 +1,8 @@
 """The SQL by which rows are reached from rows: what the stock resolvers send, in pieces (取数语句).
 
-A batch of parents stands in FROM under the alias `t`, each with its number `t.i`; the rows that one of them reaches are a
-LATERAL query under the alias `r`. Which shape the parents take depends on what the declaration needs of them: only the
-values of its `on` columns, the whole row of their table, or their JSON document.
+A batch of parents stands in FROM under the alias `t`, each with its number `t.i`; the rows that one of them reaches are
+a LATERAL query under the alias `r`. Which shape the parents take depends on what the declaration needs of them: only
+the values of its `on` columns, the whole row of their table, or their JSON document.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,6 @@ from schema.declarations import (
     Column,
     Document,
     Embedded,
-    Identifier,
     Listing,
     Paged,
     Reach,

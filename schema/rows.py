@@ -25,7 +25,7 @@ Source = Table | Kind
 
 def make(cls: type[Any], record: Mapping[str, Any], source: Source) -> Any:
     """A row object of `cls`."""
-    row = cls.__new__(cls)
+    row: Any = object.__new__(cls)
     row.__dict__["_record"] = record
     row.__dict__["_source"] = source
     return row

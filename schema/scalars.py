@@ -6,9 +6,10 @@ it, so that a mistyped number comes back as an issue with its path; in an argume
 Output fields are annotated with the Python type, inputs with the `…Text` beside it.
 """
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NewType
+from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError, StringValueNode, ValueNode
@@ -60,18 +61,18 @@ def _read(value: object) -> str:
     raise GraphQLError('A string was expected, in quotes ("…").')
 
 
-def _read_literal(node: ValueNode, _variables: object = None) -> str:
+def _read_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> str:
     if isinstance(node, StringValueNode):
         return node.value
     raise GraphQLError('A string was expected, in quotes ("…").', node)
 
 
-def _scalar(name: str, description: str, url: str, serialize: object) -> ScalarDefinition:
+def _scalar(name: str, description: str, url: str, serialize: Callable[[object], str]) -> ScalarDefinition:
     return strawberry.scalar(
         name=name,
         description=description,
         specified_by_url=url,
-        serialize=serialize,  # type: ignore[arg-type]  # the narrower type of each writer
+        serialize=serialize,
         parse_value=_read,
         parse_literal=_read_literal,
     )

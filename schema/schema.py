@@ -8,6 +8,7 @@ from pathlib import Path
 import strawberry
 from graphql import DirectiveDefinitionNode, TypeDefinitionNode, parse, print_ast
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition
 
 from schema.mutation import build_mutation
 from schema.query import build_query, node_types
@@ -55,7 +56,7 @@ def implementing_types() -> list[type]:
     found = []
     for cls in all_types().values():
         definition = getattr(cls, "__strawberry_definition__", None)
-        if getattr(definition, "interfaces", None) and not definition.is_interface:
+        if isinstance(definition, StrawberryObjectDefinition) and definition.interfaces and not definition.is_interface:
             found.append(cls)
     return found
 

@@ -1,7 +1,7 @@
 """The stock resolvers: each declaration answered by Strawberry's own executor (常规执行).
 
-Columns are read from the row at hand. What needs SQL is gathered: all rows that ask for the same thing in one turn of the
-event loop share one statement. The compiler of reading plans must give the same answers.
+Columns are read from the row at hand. What needs SQL is gathered: all rows that ask for the same thing in one turn of
+the event loop share one statement. The compiler of reading plans must give the same answers.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ def resolve(mapped: "MappedField", row: Any, info: Any, given: Mapping[str, Any]
         return _plain(mapped, value_of(row, declaration.name))
     if isinstance(declaration, Identifier):
         return _identifier(row)
-    context: "Context" = info.context
+    context: Context = info.context
     if context.actor is None and source_of(row) is Kind.ROOT:
         return None
     match declaration:
