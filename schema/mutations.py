@@ -139,7 +139,7 @@ async def _run(context: Context, field: MutationField, given: Any) -> Any:
         outcome = await _write(context, context.actor, field, given)
     except KaopingError as error:
         return await _refusal(context, error)
-    return await _success(context, field.success, outcome)
+    return await succeed(context, field.success, outcome)
 
 
 async def _refusal(context: Context, error: KaopingError) -> Any:
@@ -157,6 +157,8 @@ async def _write(context: Context, actor: Actor, field: MutationField, given: An
             if key is not None:
                 payload = canonical(given)
                 del payload["idempotency_key"]
+                # A plain hash of the input would be an easy way to try out passwords.
+                payload.pop("password", None)
                 waiting_for_key = True
                 kept = await idempotency.find(tx, actor, name, key, payload)
                 waiting_for_key = False
@@ -198,7 +200,8 @@ def _plain(each: Any) -> Any:
     return each
 
 
-async def _success(context: Context, success: type, outcome: Outcome) -> Any:
+async def succeed(context: Context, success: type, outcome: Outcome) -> Any:
+    """The success of a mutation: its rows are read now."""
     definition = success.__strawberry_definition__  # type: ignore[attr-defined]  # every payload has one
     made: dict[str, Any] = {}
     for field in definition.fields:
