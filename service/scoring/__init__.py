@@ -1,4 +1,4 @@
-'''The scoring engine (测算引擎): from a scheme and settled values to totals, ranks and grades, exactly.
+"""The scoring engine (测算引擎): from a scheme and settled values to totals, ranks and grades, exactly.
 
 Pure functions: no database, no files, no clock, no tenant. Answers equal exact rational arithmetic, always; floats are
 used only where a proven bound shows that no rounding and no comparison can differ.
@@ -53,13 +53,55 @@ names of its GraphQL type (`{"kind": "LINEAR", "quantity": {…}, "zeroAt": "0.6
 - `explain(scheme, snapshot, result, unit_index) -> [Step, …]`: where every point came from. See explanation.py.
 
 `Fault(code, path, text, hint, severity, indicator, category)`; `Text(zh, en)` is imported from here by the whole product.
-'''
+"""
 
+from service.scoring.checks import PointSum, parse_scheme, point_sums
+from service.scoring.document import (
+    Category,
+    Indicator,
+    Scheme,
+    canonical_json,
+    dump_scheme,
+    parse_rule,
+    scheme_document,
+)
+from service.scoring.engine import compute
 from service.scoring.faults import Fault, InvalidInput
+from service.scoring.items import DataItem, ItemOption
+from service.scoring.quantities import Quantity
+from service.scoring.result import Result, Status
+from service.scoring.rules import RULES, Rule
+from service.scoring.settings import Settings
 from service.scoring.snapshot import Event, ItemColumn, Snapshot, State
 from service.scoring.text import Text
+from service.scoring.version import ENGINE_VERSION
 
-ENGINE_VERSION = "1"
-"""Rises whenever the same scheme and snapshot could give other bytes."""
-
-__all__ = ["ENGINE_VERSION", "Event", "Fault", "InvalidInput", "ItemColumn", "Snapshot", "State", "Text"]
+__all__ = [
+    "ENGINE_VERSION",
+    "RULES",
+    "Category",
+    "DataItem",
+    "Event",
+    "Fault",
+    "Indicator",
+    "InvalidInput",
+    "ItemColumn",
+    "ItemOption",
+    "PointSum",
+    "Quantity",
+    "Result",
+    "Rule",
+    "Scheme",
+    "Settings",
+    "Snapshot",
+    "State",
+    "Status",
+    "Text",
+    "canonical_json",
+    "compute",
+    "dump_scheme",
+    "parse_rule",
+    "parse_scheme",
+    "point_sums",
+    "scheme_document",
+]

@@ -35,7 +35,8 @@ def scaled(value: Decimal, scale: int) -> int:
 
 def round_half_up(value: Fraction, places: int) -> int:
     """floor(value × 10**places + 1/2): the one rounding of this engine, also below 0."""
-    return (2 * value.numerator * 10**places + value.denominator) // (2 * value.denominator)
+    scale: int = 10**places
+    return (2 * value.numerator * scale + value.denominator) // (2 * value.denominator)
 
 
 def format_scaled(value: int, places: int) -> str:

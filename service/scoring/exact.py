@@ -1,0 +1,195 @@
+"""Scores up the tree in whole numbers (精确汇总): for the units that floats do not decide, for explanations, for p/q.
+
+One call evaluates many units at once; each node gives numerator and denominator per unit. Leaves that share one constant
+denominator are added first, which keeps the numbers short.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd, lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.scoring.geometric import geometric_mean
+from service.scoring.leaves import LeafScores
+from service.scoring.tree import Tree, TreeNode
+from service.scoring.whole import Mask, Whole, whole_rationals
+
+
+@dataclass(frozen=True, slots=True)
+class ExactScore:
+    """A node for some units: score = numerator / denominator where scored.
+
+    present: the node takes part in its parent (None: everywhere). mass_numerator / mass_denominator: the share of its
+    weight that is left under GLOBAL (None: all of it).
+    """
+
+    numerator: Whole
+    denominator: Whole
+    present: Mask | None = None
+    mass_numerator: Whole | None = None
+    mass_denominator: Whole | None = None
+
+    def scored(self, count: int) -> Mask:
+        """Units with a score."""
+        found = np.ones(count, bool) if self.present is None else self.present
+        return found if self.mass_numerator is None else found & (self.mass_numerator > 0)
+
+
+class RationalSum:
+    """Σ of fractions, those of one constant denominator first."""
+
+    def __init__(self) -> None:
+        self._constant: dict[int, Whole] = {}
+        self._other: list[tuple[Whole, Whole]] = []
+
+    def add(self, numerator: Whole, denominator: Whole) -> None:
+        """Add one fraction per unit."""
+        if denominator.scalar:
+            below = int(denominator.value)
+            known = self._constant.get(below)
+            self._constant[below] = numerator if known is None else known + numerator
+        else:
+            self._other.append(reduced(numerator, denominator))
+
+    def total(self) -> tuple[Whole, Whole]:
+        """(numerator, denominator)."""
+        common = lcm(*self._constant)
+        numerator, denominator = Whole.of(0), Whole.of(common)
+        for below, part in self._constant.items():
+            numerator = part * (common // below) + numerator
+        for above, below_each in self._other:
+            numerator = numerator * below_each + above * denominator
+            denominator = below_each * denominator
+        return numerator, denominator
+
+
+def reduced(numerator: Whole, denominator: Whole) -> tuple[Whole, Whole]:
+    """Without common factors, and with bounds as tight as the numbers are."""
+    if denominator.scalar and numerator.scalar:
+        shared = gcd(int(numerator.value), int(denominator.value))
+        return Whole.of(int(numerator.value) // shared), Whole.of(int(denominator.value) // shared)
+    shared_each = np.gcd(numerator.value, denominator.value)
+    return Whole.of(numerator.value // shared_each), Whole.of(denominator.value // shared_each)
+
+
+class ExactTree:
+    """The nodes of one category's tree for the units at `index`, worked out when first asked for."""
+
+    def __init__(self, tree: Tree, leaves: dict[int, LeafScores], index: NDArray[np.intp]) -> None:
+        self.tree = tree
+        self.index = index
+        self.count = len(index)
+        self._leaves = leaves
+        self._known: dict[int, ExactScore] = {}
+
+    def node(self, place: int) -> ExactScore:
+        """One node's exact scores."""
+        if place not in self._known:
+            node = self.tree.nodes[place]
+            self._known[place] = self._leaf(place) if node.leaf else self._mean(node)
+        return self._known[place]
+
+    def fractions(self, place: int) -> list[Fraction | None]:
+        """One node's exact scores; None where it has none."""
+        score = self.node(place)
+        scored = score.scored(self.count).tolist()
+        return [
+            Fraction(score.numerator.at(i), score.denominator.at(i)) if there else None
+            for i, there in enumerate(scored)
+        ]
+
+    def _leaf(self, place: int) -> ExactScore:
+        leaf = self._leaves[place]
+        numerator, denominator = leaf.numerator.take(self.index), leaf.denominator.take(self.index)
+        present = None if leaf.absent is None else ~leaf.absent[self.index]
+        if leaf.lost is None:
+            return ExactScore(numerator, denominator, present)
+        kept = (~leaf.lost[self.index]).astype(np.int64)
+        return ExactScore(numerator, denominator, present, Whole(kept, 0, 1), Whole.of(1))
+
+    def _mean(self, node: TreeNode) -> ExactScore:
+        parts = [(w, self.node(child)) for w, child in zip(node.weights, node.children, strict=True) if w]
+        if not parts:
+            return ExactScore(Whole.of(0), Whole.of(1), np.zeros(self.count, bool))
+        if node.aggregation == "GEOMETRIC":
+            return self._geometric(parts)
+        if node.aggregation == "HARMONIC":
+            return self._harmonic(parts)
+        return self._arithmetic(parts)
+
+    def _weight(self, parts: Sequence[tuple[int, ExactScore]]) -> tuple[Whole, Mask | None]:
+        """(Σ weights of what takes part, where anything does)."""
+        total = Whole.of(0)
+        for weight, part in parts:
+            total = total + (Whole.of(weight) if part.present is None else _flag(part.present) * weight)
+        if total.scalar:
+            return total, None
+        present = total > 0
+        return total.at_least(1), None if present.all() else present
+
+    def _arithmetic(self, parts: Sequence[tuple[int, ExactScore]]) -> ExactScore:
+        total, present = self._weight(parts)
+        scores, left = RationalSum(), RationalSum()
+        lossy = False
+        for weight, part in parts:
+            own = Whole.of(weight) if part.present is None else _flag(part.present) * weight
+            if part.mass_numerator is None or part.mass_denominator is None:
+                scores.add(part.numerator * own, part.denominator)
+                left.add(own, Whole.of(1))
+            else:
+                lossy = True
+                own = own * part.mass_numerator
+                scores.add(part.numerator * own, part.denominator * part.mass_denominator)
+                left.add(own, part.mass_denominator)
+        numerator, denominator = scores.total()
+        if not lossy:
+            return ExactScore(*self._tidy(numerator, denominator * total, present), present)
+        above, below = left.total()
+        mass_numerator, mass_denominator = reduced(above, below * total)
+        scored = above > 0
+        numerator = (numerator * below).where(scored, 0)
+        denominator = denominator * above.at_least(1)
+        numerator, denominator = self._tidy(numerator, denominator, None if scored.all() else scored)
+        return ExactScore(numerator, denominator, present, mass_numerator, mass_denominator)
+
+    def _tidy(self, numerator: Whole, denominator: Whole, scored: Mask | None) -> tuple[Whole, Whole]:
+        if scored is not None:
+            numerator, denominator = numerator.where(scored, 0), denominator.where(scored, 1)
+        if denominator.scalar:
+            return numerator, denominator
+        return reduced(numerator, denominator)
+
+    def _harmonic(self, parts: Sequence[tuple[int, ExactScore]]) -> ExactScore:
+        total, present = self._weight(parts)
+        zero = np.zeros(self.count, bool)
+        inverse = RationalSum()
+        for weight, part in parts:
+            there = np.ones(self.count, bool) if part.present is None else part.present
+            positive = part.numerator > 0
+            zero |= there & ~positive
+            use = there & positive
+            inverse.add((part.denominator * weight).where(use, 0), part.numerator.where(use, 1))
+        numerator, denominator = inverse.total()
+        dead = zero if present is None else zero | ~present
+        above = (denominator * total).where(~dead, 0)
+        below = numerator.where(~dead, 1)
+        return ExactScore(*reduced(above, below), present)
+
+    def _geometric(self, parts: Sequence[tuple[int, ExactScore]]) -> ExactScore:
+        _, present = self._weight(parts)
+        found: list[Fraction] = []
+        for unit in range(self.count):
+            weights, values = [], []
+            for weight, part in parts:
+                if part.present is None or part.present[unit]:
+                    weights.append(weight)
+                    values.append(Fraction(part.numerator.at(unit), part.denominator.at(unit)))
+            found.append(geometric_mean(values, weights) if values else Fraction(0))
+        return ExactScore(*whole_rationals(found), present)
+
+
+def _flag(mask: Mask) -> Whole:
+    return Whole(mask.astype(np.int64), 0, 1)
