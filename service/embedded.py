@@ -50,7 +50,7 @@ START_ATTEMPTS = 5
 """A free port can be taken by another program before the server listens on it: so often another one is tried."""
 
 # What a server in a data folder is made of; nothing else is ever removed from it.
-CONTENTS = ("postgres", "postgres.new", "redis", "servers.json", "signing.key", "kept", "lock", "users")
+CONTENTS = ("postgres", "postgres.new", "redis", "servers.json", "signing.key", "logs", "kept", "lock", "users", "demo.log")
 
 # For a laptop with an SSD. A plan that just-in-time compiles costs more than the short statements here take.
 POSTGRES_OPTIONS = {
@@ -174,6 +174,15 @@ def status(data: Path) -> Status:
         redis_port=_redis_port(data, state) if state else None,
         kept=(data / "kept").exists(),
     )
+
+
+def addresses(data: Path) -> Servers:
+    """The addresses of the folder's servers, whether they run or not. Raises EmbeddedError where there are none."""
+    data = data.absolute()
+    state = _read_state(data)
+    if state is None:
+        raise EmbeddedError(f"There are no servers in {data} yet. Start them with `kaoping embedded start`.")
+    return _servers(state)
 
 
 def remove(data: Path, *, report: Report = _silent) -> bool:

@@ -71,6 +71,10 @@ class Printer:
                 raise
         self._line("[green]✓[/green]", name, step.note, time.monotonic() - began)
 
+    def done(self, name: str, seconds: float) -> None:
+        """Print a step that somebody else has done."""
+        self._line("[green]✓[/green]", name, "", seconds)
+
     def total(self, text: Text) -> None:
         """Print the time since the printer was made."""
         self._line("[bold]●[/bold]", self.say(text), "", time.monotonic() - self._started)

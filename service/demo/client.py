@@ -7,7 +7,7 @@ and a second run of the demo repeats nothing. Refusals are raised as `RefusedErr
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -116,7 +116,7 @@ class Api:
                 return found
             after = connection["pageInfo"]["endCursor"]
 
-    async def watch(self, field: str, document: str, **variables: object) -> AsyncIterator[Json]:
+    async def watch(self, field: str, document: str, **variables: object) -> AsyncGenerator[Json, None]:
         """Messages of a subscription over graphql-transport-ws. Raises UnreachableError where the socket fails."""
         parts = urlsplit(self._address)
         address = urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
