@@ -249,7 +249,7 @@ async def _ready(base_url: str) -> None:
 
 async def _token(settings: Settings, lines: IO[bytes]) -> str:
     """A bearer token of an administrator, as `kaoping token create` gives it. Raises DemoError where it does not."""
-    arguments = ("token", "create", "--tenant", TENANT_CODE, "--role", "administrator", "--json")
+    arguments = ("token", "create", "--tenant", TENANT_CODE, "--role", "administrator", "--days", "1", "--json")
     process = await asyncio.create_subprocess_exec(
         *PROGRAM, *arguments, env=_environment(settings), stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=lines
     )
