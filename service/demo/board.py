@@ -166,7 +166,7 @@ class Printer:
             if not row["daysLate"]:
                 return "—"
             days = self.say(Text(f"{row['daysLate']}天", f"{row['daysLate']} d"))
-            return f"{days} −{_shown(row['latePenalty'])}" if row["latePenalty"] else days
+            return f"{days} −{row['latePenalty']}" if Decimal(row["latePenalty"] or 0) else days
 
         columns = [
             Column(self.say(Text("名次", "Rank")), 0, tie, left=True),
