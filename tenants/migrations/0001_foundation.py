@@ -190,6 +190,7 @@ class Migration(migrations.Migration):
                 ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
                 ("code", fields.TextField(unique=False)),
                 ("name", fields.TextField(unique=False)),
+                ("name_key", fields.TextField(default="", unique=False)),
                 ("definition", fields.TextField(unique=False)),
                 ("type", fields.TextField(unique=False)),
                 ("unit_of_measure", fields.TextField(null=True, unique=False)),

@@ -65,7 +65,7 @@ GRANT SELECT ON directory TO kp_dispatch, kp_read; -- written by provisioning, a
 ALTER TABLE tenants ALTER COLUMN created_at SET DEFAULT now();
 ALTER TABLE service_tokens ALTER COLUMN created_at SET DEFAULT now();
 ALTER TABLE idempotency_keys ALTER COLUMN created_at SET DEFAULT now();
-ALTER TABLE data_items ALTER COLUMN options SET DEFAULT '[]';
+ALTER TABLE data_items ALTER COLUMN options SET DEFAULT '[]', ALTER COLUMN name_key SET DEFAULT '';
 ALTER TABLE indicators ALTER COLUMN points_by_category SET DEFAULT '[]', ALTER COLUMN checks SET DEFAULT '[]',
     ALTER COLUMN aggregation SET DEFAULT 'ARITHMETIC';
 ALTER TABLE scheme_versions ALTER COLUMN state SET DEFAULT 'DRAFT';
@@ -125,6 +125,7 @@ ALTER TABLE data_items
     ADD CHECK (type IN ('NUMBER', 'INTEGER', 'YES_NO', 'CHOICE', 'COUNTS', 'SCORES')),
     ADD CHECK (source IN ('REPORTED', 'REVIEWED', 'ASSIGNED')),
     ADD CHECK (scale BETWEEN 0 AND 30), ADD CHECK (maximum >= minimum);
+CREATE INDEX data_items_alike ON data_items (tenant_id, name_key) WHERE active;
 ALTER TABLE data_item_responsibles
     ADD FOREIGN KEY (tenant_id, data_item_id) REFERENCES data_items (tenant_id, id),
     ADD FOREIGN KEY (tenant_id, unit_id) REFERENCES org_units (tenant_id, id);

@@ -12,6 +12,8 @@ class DataItem(TenantRow):
 
     code = fields.TextField()
     name = fields.TextField()
+    name_key = fields.TextField(default="")
+    """The name without blanks, punctuation and case: items with the same one seem to ask the same."""
     definition = fields.TextField()
     type = fields.TextField()
     unit_of_measure = fields.TextField(null=True)
