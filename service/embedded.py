@@ -50,7 +50,18 @@ START_ATTEMPTS = 5
 """A free port can be taken by another program before the server listens on it: so often another one is tried."""
 
 # What a server in a data folder is made of; nothing else is ever removed from it.
-CONTENTS = ("postgres", "postgres.new", "redis", "servers.json", "signing.key", "logs", "kept", "lock", "users", "demo.log")
+CONTENTS = (
+    "postgres",
+    "postgres.new",
+    "redis",
+    "servers.json",
+    "signing.key",
+    "demo.log",
+    "kept",
+    "lock",
+    "users",
+    "demo.log",
+)
 
 # For a laptop with an SSD. A plan that just-in-time compiles costs more than the short statements here take.
 POSTGRES_OPTIONS = {

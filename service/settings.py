@@ -15,13 +15,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.embedded import Servers
+from service.language import Language
 
 SIGNING_KEY_BYTES = 32
 """The least length of the key that sign-in tokens are signed with (HMAC-SHA-256)."""
 
 PREFIX = "KAOPING_"
 
-Language = Literal["zh-CN", "en"]
 LogFormat = Literal["text", "json"]
 
 
@@ -168,10 +168,13 @@ class Settings(BaseSettings):
         try:
             settings = cls(**given)  # type: ignore[arg-type]  # judged by the model itself
         except ValidationError as error:
+            bad = {str(fault["loc"][0]): fault["msg"] for fault in error.errors()}
             # The message of pydantic repeats the input, which may be a secret: only our words and the reason are said.
-            raise SettingsError(
-                [f"{PREFIX}{str(fault['loc'][0]).upper()}: {_reason(fault['msg'])}" for fault in error.errors()]
-            ) from None
+            faults = [f"{PREFIX}{name.upper()}: {_reason(message)}" for name, message in bad.items()]
+            # With stand-ins for what could not be read, the rest is judged as well.
+            usable = {name: _STAND_INS.get(name, cls.model_fields[name].default) for name in bad}
+            rest = cls(**{**given, **usable})
+            raise SettingsError(faults + rest.faults()) from None
         if faults := settings.faults():
             raise SettingsError(faults)
         if settings.signing_key is None and not settings.embedded:
@@ -199,6 +202,13 @@ class Settings(BaseSettings):
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else value
                 result[PREFIX + name.upper()] = str(plain).lower() if isinstance(plain, bool) else str(plain)
         return result
+
+
+_STAND_INS = {
+    "database_url": "postgresql://app@unread",
+    "database_owner_url": "postgresql://owner@unread",
+    "redis_url": "redis://unread",
+}
 
 
 def _reason(message: str) -> str:

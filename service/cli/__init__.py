@@ -1,0 +1,1 @@
+"""The commands of `kaoping`, one module per noun; `service.main` joins them."""

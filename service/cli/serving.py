@@ -1,0 +1,134 @@
+"""`kaoping serve` and `kaoping worker`: the two processes that Kaoping consists of (接口服务与后台进程)."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from service import logs
+from service.cli.common import Failure, app_url, data_option, documented, running
+from service.settings import Settings
+from tenants.database import Database
+
+DRAIN_SECONDS = 25
+"""How long requests under way may still take after SIGTERM."""
+
+SOCKET_MESSAGE_BYTES = 1024 * 1024
+"""The largest message that a subscription's WebSocket takes."""
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+Compose = Callable[[Settings, Database], Awaitable[ASGIApp]]
+"""Makes the application over an open database; given by `service.main`, which alone knows the GraphQL endpoint."""
+
+
+def serve_command(compose: Compose) -> click.Command:
+    """The command `serve` for the application that `compose` makes."""
+
+    @click.command("serve")
+    @click.option("--host", help="The address to listen on.  [default: KAOPING_HOST, else 127.0.0.1]")
+    @click.option("--port", type=int, help="The port; 0 takes a free one.  [default: KAOPING_PORT, else 8000]")
+    @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input ends.")
+    @data_option
+    @documented
+    def serve(host: str | None, port: int | None, with_parent: bool, data: Path | None) -> None:
+        """Serve the GraphQL API at /graphql.
+
+        Ends by SIGTERM or Ctrl-C: no new requests are taken, those under way may finish within 25 seconds. Rankings and
+        other jobs are done by `kaoping worker`, of which any number may run.
+
+        \b
+        Examples:
+          kaoping serve
+          kaoping serve --host 0.0.0.0 --port 8080
+        """
+        settings = Settings.read(host=host, port=port, data=data)
+        logs.configure(form=settings.log_format, level=settings.log_level)
+        _prepare(with_parent)
+        with _listening(settings.host, settings.port) as listener, running(settings) as ready:
+            uvloop.run(_serve(ready, listener, compose))
+
+    return serve
+
+
+@click.command("worker")
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input ends.")
+@data_option
+@documented
+def worker_command(with_parent: bool, data: Path | None) -> None:
+    """Work through jobs: open cycles, compute rankings, hand on what is due.
+
+    Any number of workers may run, on any number of machines. Ends by SIGTERM or Ctrl-C: no new job is taken, those
+    under way may finish within 25 seconds or are given back. A worker that is killed loses nothing: another one takes
+    its job over.
+
+    \b
+    Example:
+      kaoping worker
+    """
+    # Loaded by the one command that works: every other one starts the sooner.
+    from service.worker import run_worker
+
+    settings = Settings.read(data=data)
+    logs.configure(form=settings.log_format, level=settings.log_level)
+    _prepare(with_parent)
+    with running(settings) as ready:
+        uvloop.run(run_worker(ready))
+
+
+async def _serve(settings: Settings, listener: socket.socket, compose: Compose) -> None:
+    db = await Database.connect(app_url(settings), max_size=settings.pool_size)
+    try:
+        config = uvicorn.Config(
+            await compose(settings, db),
+            loop="uvloop",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=SOCKET_MESSAGE_BYTES,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        host, port = listener.getsockname()[:2]
+        click.echo(f"Kaoping serves http://{f'[{host}]' if ':' in host else host}:{port}/graphql", err=True)
+        for number in ENDING:
+            # uvicorn handles them from here on, and repeats them to whoever did before, when it has obeyed.
+            signal.signal(number, lambda _signal, _frame: None)
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        await db.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """The socket, taken before anything is started, so that a port in use is told at once."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048, reuse_port=False
+        )
+    except OSError as error:
+        raise Failure(
+            f"{host}:{port} cannot be listened on: {error.strerror or error}. Choose another port with --port or "
+            "KAOPING_PORT."
+        ) from error
+
+
+def _prepare(with_parent: bool) -> None:
+    """SIGTERM and Ctrl-C are how these two end, so they are a success, also before the work has begun."""
+    for number in ENDING:
+        signal.signal(number, lambda _signal, _frame: sys.exit(0))
+    if with_parent:
+        threading.Thread(target=_end_with_standard_input, name="with-parent", daemon=True).start()
+
+
+def _end_with_standard_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
