@@ -73,7 +73,8 @@ ALTER TABLE cycles ALTER COLUMN state SET DEFAULT 'DRAFT', ALTER COLUMN grace_da
 ALTER TABLE tasks ALTER COLUMN state SET DEFAULT 'OPEN', ALTER COLUMN days_late SET DEFAULT 0;
 ALTER TABLE entries ALTER COLUMN state SET DEFAULT 'DRAFT', ALTER COLUMN days_late SET DEFAULT 0;
 ALTER TABLE assessments ALTER COLUMN state SET DEFAULT 'WAITING', ALTER COLUMN level SET DEFAULT 1,
-    ALTER COLUMN days_late SET DEFAULT 0, ALTER COLUMN changes_since_accepted SET DEFAULT 0;
+    ALTER COLUMN days_late SET DEFAULT 0, ALTER COLUMN changes_since_accepted SET DEFAULT 0,
+    ALTER COLUMN findings SET DEFAULT '[]';
 ALTER TABLE standings ALTER COLUMN days_late SET DEFAULT 0;
 ALTER TABLE jobs ALTER COLUMN arguments SET DEFAULT '{}', ALTER COLUMN state SET DEFAULT 'QUEUED',
     ALTER COLUMN percent SET DEFAULT 0, ALTER COLUMN units_done SET DEFAULT 0, ALTER COLUMN units_total SET DEFAULT 0,
@@ -248,6 +249,7 @@ ALTER TABLE publications
     ADD CHECK (kind IN ('FEEDBACK', 'INTERIM', 'NOTICE', 'FINAL'));
 CREATE UNIQUE INDEX publications_superseded_once ON publications (tenant_id, supersedes_id)
     WHERE supersedes_id IS NOT NULL;
+CREATE INDEX publications_run ON publications (tenant_id, run_id);
 CREATE INDEX publications_newest ON publications (tenant_id, published_at DESC, id);
 
 ALTER TABLE jobs

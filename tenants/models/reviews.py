@@ -10,7 +10,8 @@ class Assessment(TenantRow):
     """One unit × leaf to be judged. The settled arrays are in the order of the leaf's `indicator_items`.
 
     `pinned_revision_ids` are the entry revisions that the settling review judged; a run scores the leaf from
-    `settled_numbers` and `settled_details` alone.
+    `settled_numbers` and `settled_details` alone. While it is READY above level 1 they may hold values that a lower level
+    put in place of the reported ones. `findings` are the leaf's cross checks that the present values break.
     """
 
     cycle_id = fields.UUIDField()
@@ -31,6 +32,7 @@ class Assessment(TenantRow):
     pinned_revision_ids = UUIDArrayField(null=True)
     days_late = fields.IntField(default=0)
     changes_since_accepted = fields.IntField(default=0)
+    findings: fields.Field[list[dict[str, object]]] = fields.JSONField(default=list)
     version = fields.IntField(default=1)
 
     class Meta:
@@ -38,7 +40,10 @@ class Assessment(TenantRow):
 
 
 class Review(TenantRow):
-    """One judgement of an assessment, pinned to the revisions it judged; never changed."""
+    """One judgement of an assessment, pinned to the revisions it judged; never changed.
+
+    `numbers` and `details` are the values it settled, where it put others in place of the reported ones.
+    """
 
     assessment_id = fields.UUIDField()
     level = fields.IntField()
@@ -46,6 +51,8 @@ class Review(TenantRow):
     reason = fields.TextField(null=True)
     due_on = fields.DateField(null=True)
     marks = NumericField(null=True)
+    numbers = NumericArrayField(null=True)
+    details: fields.Field[list[object] | None] = fields.JSONField(null=True)
     role = fields.TextField()
     unit_id = fields.UUIDField()
     by_id = fields.UUIDField(null=True)
