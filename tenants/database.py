@@ -6,7 +6,7 @@ outside such a transaction. One of them is one mutation field, one command or on
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -38,7 +38,12 @@ class Transaction:
     def __init__(self, tenant_id: UUID, connection: asyncpg.Connection, client: AsyncpgDBClient) -> None:
         self.tenant_id = tenant_id
         self.connection = connection
+        self.announcements: list[object] = []
         self._client = client
+
+    def announce(self, what: object) -> None:
+        """Something that the database's `announced` is told once this transaction has committed; never if it does not."""
+        self.announcements.append(what)
 
     @cached_property
     def orm(self) -> TransactionWrapper:
@@ -119,11 +124,15 @@ class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg shi
 
 
 class Database:
-    """A pool of connections as the app's role."""
+    """A pool of connections as the app's role.
+
+    `announced` is called after each commit that has announcements, with all of them; it must neither wait nor raise.
+    """
 
     def __init__(self, client: AsyncpgDBClient) -> None:
         assert client._pool is not None
         self.pool: asyncpg.Pool = client._pool
+        self.announced: Callable[[UUID, Sequence[object]], None] | None = None
         self._client = client
 
     @classmethod
@@ -160,9 +169,12 @@ class Database:
             async with self.pool.acquire() as connection, connection.transaction():
                 mode = f"SET TRANSACTION ISOLATION LEVEL {isolation} {'READ ONLY' if read_only else 'READ WRITE'}"
                 await connection.execute(f"{mode}; SET LOCAL app.tenant_id = '{_bound.get()}'")
-                yield Transaction(tenant_id, connection, self._client)
+                tx = Transaction(tenant_id, connection, self._client)
+                yield tx
         finally:
             _bound.reset(token)
+        if tx.announcements and self.announced is not None:
+            self.announced(tenant_id, tx.announcements)
 
     def reading(self, tenant_id: UUID) -> ReadTransaction:
         """A read-only snapshot of the tenant, for the reads of one operation."""
