@@ -1,0 +1,481 @@
+"""A slow reference of the whole scoring, in fractions, one unit at a time, straight from the definitions.
+
+It shares no code with the engine: it reads the plain document, keeps no columns, and knows no floats. Values of a unit
+are Fractions, booleans, option codes, dicts of counts, or lists of Fractions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+Q = Fraction
+GONE = object()
+"""Its weight is shared among the siblings."""
+LOST = object()
+"""Its weight leaves the total."""
+
+
+@dataclass
+class Unit:
+    """One unit of a case."""
+
+    key: str
+    category: str
+    values: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    awards: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    group_awards: dict[tuple[str, str], list[Q]] = field(default_factory=dict)
+    leaf_states: dict[str, str] = field(default_factory=dict)
+    leaf_values: dict[tuple[str, str], tuple[str, Any]] = field(default_factory=dict)
+    previous: dict[str, Any] = field(default_factory=dict)
+    late_days: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+    parent: str | None = None
+    previous_grade: str | None = None
+
+
+@dataclass
+class Answer:
+    """What the reference says of one unit."""
+
+    exact: Q | None = None
+    shown: int | None = None
+    rank: int | None = None
+    overall: int | None = None
+    shared: int = 0
+    status: str = "RANKED"
+    coverage: Q = Q(0)
+    nodes: dict[str, Q | None] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    bonus: Q = Q(0)
+    deduction: Q = Q(0)
+    late: Q = Q(0)
+    grade: str | None = None
+    undecided: bool = False
+
+
+ORDER = ["GIVEN", "CARRIED", "MISSING", "REJECTED", "NOT_APPLICABLE"]
+
+
+def number(text: Any, default: str | None = None) -> Q | None:
+    if text is None:
+        return None if default is None else Q(default)
+    return Q(str(text))
+
+
+def sure(text: Any, default: str | None = None) -> Q:
+    found = number(text, default)
+    assert found is not None
+    return found
+
+
+class Reference:
+    """The definitions, over one document and all its units."""
+
+    def __init__(self, document: Mapping[str, Any], units: Sequence[Unit]) -> None:
+        self.document = document
+        self.units = list(units)
+        self.settings = document.get("settings") or {}
+        self.items = {item["code"]: item for item in document.get("dataItems") or []}
+        self.nodes = {node["code"]: node for node in document["indicators"]}
+        self.kids: dict[str, list[str]] = {code: [] for code in self.nodes}
+        for node in document["indicators"]:
+            if node.get("parentCode") is not None:
+                self.kids[node["parentCode"]].append(node["code"])
+        self.root = next(code for code, node in self.nodes.items() if node.get("parentCode") is None)
+        self.full = sure(document.get("fullMarks"), "100")
+        self.points = document["weighting"] == "POINTS"
+        self._state_memo: dict[tuple[str, str], str] = {}
+
+    # The tree
+
+    def outside(self, code: str) -> bool:
+        rule = self.nodes[code].get("rule")
+        if rule:
+            return rule["kind"] in ("BONUS", "DEDUCTION", "VETO")
+        return code != self.root and bool(self.kids[code]) and all(self.outside(kid) for kid in self.kids[code])
+
+    def applies(self, code: str, category: str) -> bool:
+        node = self.nodes[code]
+        if node.get("categories") and category not in node["categories"]:
+            return False
+        return node.get("parentCode") is None or self.applies(node["parentCode"], category)
+
+    def children(self, code: str, category: str) -> list[str]:
+        return [kid for kid in self.kids[code] if not self.outside(kid) and self.applies(kid, category)]
+
+    def weight(self, code: str, category: str) -> Q:
+        node = self.nodes[code]
+        if not self.points:
+            return sure(node["weight"])
+        for row in node.get("pointsByCategory") or []:
+            if row["category"] == category:
+                return sure(row["points"])
+        return sure(node.get("points"), "0")
+
+    def full_marks(self, code: str, category: str) -> Q:
+        full = number(self.nodes[code]["rule"].get("full"))
+        if full is not None:
+            return full
+        return self.weight(code, category) if self.points else Q(100)
+
+    def policy(self, code: str, name: str, default: str) -> str:
+        node: str | None = code
+        while node is not None:
+            own = self.nodes[node].get(name)
+            if own:
+                return str(own)
+            node = self.nodes[node].get("parentCode")
+        return str(self.settings.get(name) or default)
+
+    # Values
+
+    def held(self, unit: Unit, leaf: str, item: str) -> tuple[str, Any]:
+        if (leaf, item) in unit.leaf_values:
+            return unit.leaf_values[leaf, item]
+        return unit.values.get(item, ("MISSING", None))
+
+    def items_of(self, rule: Mapping[str, Any]) -> list[str]:
+        found: list[str] = []
+
+        def walk(thing: Any) -> None:
+            if isinstance(thing, Mapping):
+                for key in ("dataItem", "assigned"):
+                    if isinstance(thing.get(key), str):
+                        found.append(thing[key])
+                for value in thing.values():
+                    walk(value)
+            elif isinstance(thing, list):
+                for value in thing:
+                    walk(value)
+
+        walk(rule)
+        return found
+
+    def raw_state(self, unit: Unit, leaf: str) -> str:
+        own = unit.leaf_states.get(leaf, "GIVEN")
+        if own != "GIVEN":
+            return own
+        rule = self.nodes[leaf]["rule"]
+        if rule["kind"] == "AWARD":
+            if rule.get("groups"):
+                given = any(unit.group_awards.get((leaf, group["name"])) for group in rule["groups"])
+                return "GIVEN" if given else "MISSING"
+            return unit.awards.get(leaf, ("MISSING", None))[0]
+        states = [self.held(unit, leaf, item)[0] for item in self.items_of(rule)]
+        return max(states, key=ORDER.index, default="GIVEN")
+
+    def combination(self, what: Mapping[str, Any], unit: Unit, leaf: str, previous: bool = False) -> Q:
+        total = sure(what.get("constant"), "0")
+        for term in what.get("terms") or []:
+            value = unit.previous[term["dataItem"]] if previous else self.held(unit, leaf, term["dataItem"])[1]
+            if isinstance(value, dict):
+                name = term.get("countName")
+                value = Q(sum(value.values())) if name is None else Q(value.get(name, 0))
+            total += sure(term.get("coefficient"), "1") * Q(value)
+        return total
+
+    def quantity(self, what: Mapping[str, Any], unit: Unit, leaf: str, previous: bool = False) -> Any:
+        """x, or "NA", or "FULL"."""
+        top = self.combination(what["numerator"], unit, leaf, previous)
+        if not what.get("denominator"):
+            return top
+        bottom = self.combination(what["denominator"], unit, leaf, previous)
+        if bottom == 0:
+            return "FULL" if what.get("denominatorZero") == "FULL" else "NA"
+        return top / bottom
+
+    # Rules: marks, or "NA", or "FULL"
+
+    def peers(self, unit: Unit, leaf: str) -> list[tuple[Unit, Q]]:
+        found = []
+        for other in self.units:
+            if other.category == unit.category and self.raw_state(other, leaf) in ("GIVEN", "CARRIED"):
+                x = self.quantity(self.nodes[leaf]["rule"]["quantity"], other, leaf)
+                if not isinstance(x, str):
+                    found.append((other, x))
+        return found
+
+    def marks(self, unit: Unit, leaf: str, full: Q) -> Any:
+        rule = self.nodes[leaf]["rule"]
+        method = getattr(self, "rule_" + rule["kind"].lower())
+        return method(rule, unit, leaf, full)
+
+    def rule_award(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        if not rule.get("groups"):
+            return unit.awards[leaf][1]
+        total, weights = Q(0), Q(0)
+        for group in rule["groups"]:
+            awards = sorted(unit.group_awards.get((leaf, group["name"]), []))
+            if group.get("method") == "TRIMMED_MEAN" and len(awards) >= 3:
+                awards = awards[1:-1]
+            if awards:
+                total += sure(group["weight"]) * sum(awards) / len(awards)
+                weights += sure(group["weight"])
+        return total / weights
+
+    def rule_linear(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        a, b = sure(rule["zeroAt"]), sure(rule["fullAt"])
+        share = (x - a) / (b - a)
+        if rule.get("clamp", True):
+            share = min(max(share, Q(0)), Q(1))
+        return full * share
+
+    def rule_bands(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        for band in rule["bands"]:
+            if band["from"] is None or x >= sure(band["from"]):
+                return sure(band["marks"])
+        raise AssertionError("bands are complete")
+
+    def rule_completion(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        actual = self.quantity(rule["actual"], unit, leaf)
+        target = self.quantity(rule["target"], unit, leaf)
+        if "NA" in (actual, target):
+            return "NA"
+        undefined = "FULL" in (actual, target)
+        if not isinstance(target, str) and target == 0 and not isinstance(actual, str):
+            return "FULL" if rule.get("targetZero") == "FULL" else "NA"
+        if undefined:
+            return "FULL"
+        share = actual / target if target > 0 and actual > 0 else Q(0)
+        below = number(rule.get("allOrNothingBelow"))
+        if below is not None and share < below:
+            return Q(0)
+        return full * min(share, sure(rule.get("cap"), "1"))
+
+    def rule_yes_no(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        return full if bool(self.held(unit, leaf, rule["dataItem"])[1]) == rule.get("fullWhen", True) else Q(0)
+
+    def parts(self, units: Q, how: str | None) -> Q:
+        if how == "STARTED":
+            return Q(ceil(units))
+        if how == "COMPLETED":
+            return Q(floor(units))
+        return units
+
+    def rule_deduct(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        taken, wiped = Q(0), False
+        for line in rule["lines"]:
+            if line.get("quantity"):
+                count = self.quantity(self.named(line["quantity"], line.get("countName")), unit, leaf)
+            elif line.get("required"):
+                asked = self.quantity(self.named(line["required"], line.get("countName")), unit, leaf)
+                done = self.quantity(self.named(line["done"], line.get("countName")), unit, leaf)
+                count = next((x for x in ("NA", "FULL") if x in (asked, done)), None) or asked - done
+            else:
+                code = line.get("eventIndicatorCode") or leaf
+                count = Q(sum(e["indicator"] == code and e["state"] == "CONFIRMED" for e in unit.events))
+            if count == "NA":
+                return "NA"
+            if count == "FULL":
+                continue
+            units = self.parts(max(count, Q(0)) / sure(line.get("perUnits"), "1"), line.get("partUnits"))
+            off = units * sure(line.get("pointsEach"), "0")
+            cap = number(line.get("cap"))
+            taken += off if cap is None else min(off, cap)
+            wiped = wiped or bool(line.get("wipeOut") and units > 0)
+        return Q(0) if wiped else max(full - taken, sure(rule.get("floor"), "0"))
+
+    def named(self, quantity: Any, name: str | None) -> Any:
+        if name is None:
+            return quantity
+
+        def fill(part: Any) -> Any:
+            terms = [
+                {**term, "countName": term.get("countName") or name}
+                if self.items[term["dataItem"]]["type"] == "COUNTS"
+                else term
+                for term in part.get("terms") or []
+            ]
+            return {**part, "terms": terms}
+
+        below = quantity.get("denominator")
+        return {**quantity, "numerator": fill(quantity["numerator"]), "denominator": below and fill(below)}
+
+    def between(self, rule: Any, unit: Unit, leaf: str, full: Q, base: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        values = [value for _, value in self.peers(unit, leaf)]
+        best, worst = max(values), min(values)
+        if rule.get("direction") == "LOWER":
+            best, worst = worst, best
+        if best == worst:
+            return full
+        return base * full + (1 - base) * full * (x - worst) / (best - worst)
+
+    def rule_minmax(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        return self.between(rule, unit, leaf, full, Q(0))
+
+    def rule_efficacy(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        return self.between(rule, unit, leaf, full, sure(rule["base"]))
+
+    # Leaves and nodes
+
+    def leaf(self, unit: Unit, code: str, answer: Answer) -> Any:
+        """Score 0 … 100, or GONE, or LOST."""
+        full = self.full_marks(code, unit.category)
+        state = self.raw_state(unit, code)
+        score: Any = Q(0)
+        if full and state in ("GIVEN", "CARRIED"):
+            marks = self.marks(unit, code, full)
+            if marks == "NA":
+                state = "NOT_APPLICABLE"
+            else:
+                score = Q(100) if marks == "FULL" else 100 * marks / full
+        answer.states[code] = "MISSING" if state == "CARRIED" else state
+        self._state_memo[unit.key, code] = state
+        if not full:
+            return GONE
+        policy = self.policy(code, "notApplicablePolicy", "PARENT")
+        shared = LOST if policy == "GLOBAL" else GONE
+        if state == "NOT_APPLICABLE":
+            return Q(100) if policy == "FULL" else shared
+        if state == "MISSING" and self.policy(code, "missingPolicy", "ZERO") == "EXCLUDE":
+            return shared
+        return score
+
+    def flat(self, code: str, unit: Unit, scores: dict[str, Any]) -> list[tuple[Q, Any]]:
+        """Weights and scores of what a node is the mean of, sharing done; lost ones stay in with LOST."""
+        if code in scores:
+            return [] if scores[code] is GONE else [(Q(1), scores[code])]
+        if self.nodes[code].get("aggregation", "ARITHMETIC") != "ARITHMETIC":
+            score = self.node(code, unit, scores)
+            return [] if score is GONE else [(Q(1), score)]
+        parts = []
+        for kid in self.children(code, unit.category):
+            weight = self.weight(kid, unit.category)
+            below = self.flat(kid, unit, scores)
+            if weight and below:
+                parts.append((weight, below))
+        total = sum((weight for weight, _ in parts), Q(0))
+        return [(weight * own / total, score) for weight, below in parts for own, score in below]
+
+    def node(self, code: str, unit: Unit, scores: dict[str, Any]) -> Any:
+        if code in scores:
+            return scores[code]
+        kind = self.nodes[code].get("aggregation", "ARITHMETIC")
+        if kind == "ARITHMETIC":
+            parts = self.flat(code, unit, scores)
+            if not parts:
+                return GONE
+            kept = [(weight, score) for weight, score in parts if score is not LOST]
+            total = sum((weight for weight, _ in kept), Q(0))
+            return sum((weight * score for weight, score in kept), Q(0)) / total if kept else LOST
+        parts = []
+        for kid in self.children(code, unit.category):
+            weight, score = self.weight(kid, unit.category), self.node(kid, unit, scores)
+            if weight and score is not GONE:
+                parts.append((weight, score))
+        if not parts:
+            return GONE
+        if any(score == 0 for _, score in parts):
+            return Q(0)
+        total = sum((weight for weight, _ in parts), Q(0))
+        if kind == "HARMONIC":
+            return total / sum((weight / score for weight, score in parts), Q(0))
+        return geometric(parts, total)
+
+    def coverage(self, unit: Unit) -> Q:
+        got, all_ = Q(0), Q(0)
+
+        def walk(code: str, share: Q) -> None:
+            nonlocal got, all_
+            if self.nodes[code].get("rule"):
+                all_ += share
+                got += share if self._state_memo[unit.key, code] == "GIVEN" else 0
+                return
+            kids = self.children(code, unit.category)
+            total = sum((self.weight(kid, unit.category) for kid in kids), Q(0))
+            for kid in kids:
+                walk(kid, share * self.weight(kid, unit.category) / total if total else Q(0))
+
+        walk(self.root, Q(1))
+        return got / all_ if all_ else Q(0)
+
+    # Totals, ranks
+
+    def answers(self) -> dict[str, Answer]:
+        found = {unit.key: self.total(unit) for unit in self.units}
+        threshold = number(self.settings.get("coverageThreshold"))
+        for unit in self.units:
+            answer = found[unit.key]
+            if threshold is not None and answer.coverage < threshold:
+                answer.status = "LOW_COVERAGE"
+            if answer.exact is None:
+                answer.status = "NOT_SCORED"
+        self.rank(found)
+        return found
+
+    def total(self, unit: Unit) -> Answer:
+        answer = Answer()
+        scores = {
+            code: self.leaf(unit, code, answer)
+            for code, node in self.nodes.items()
+            if node.get("rule") and not self.outside(code) and self.applies(code, unit.category)
+        }
+        for code in self.nodes:
+            if not self.outside(code) and self.applies(code, unit.category):
+                score = self.node(code, unit, scores)
+                answer.nodes[code] = None if score in (GONE, LOST) else score
+        answer.coverage = self.coverage(unit)
+        late = self.settings.get("latePenalty")
+        if late and unit.late_days > 0:
+            answer.late = sure(late["pointsPerDay"]) * unit.late_days
+            if late.get("cap") is not None:
+                answer.late = min(answer.late, sure(late["cap"]))
+        root = answer.nodes[self.root]
+        if root is None:
+            return answer
+        total = root * self.full / 100 + answer.bonus - answer.deduction - answer.late
+        ceiling = self.ceiling()
+        total = max(total, Q(0))
+        answer.exact = total if ceiling is None else min(total, ceiling)
+        places = self.settings.get("roundingPlaces", 2)
+        answer.shown = floor(answer.exact * 10**places + Q(1, 2))
+        return answer
+
+    def ceiling(self) -> Q | None:
+        return self.full
+
+    def key(self, unit: Unit, answers: dict[str, Answer]) -> tuple[Any, ...]:
+        answer = answers[unit.key]
+        first = answer.exact if self.settings.get("rankOn") == "EXACT" else answer.shown
+        finer: list[Any] = []
+        if self.settings.get("tiePolicy") == "TIE_BREAK":
+            for code in self.settings.get("tieBreakers") or []:
+                score = answer.nodes.get(code)
+                finer.append((0, 0) if score is None else (1, score))
+        return (first, *finer)
+
+    def rank(self, answers: dict[str, Answer]) -> None:
+        ranked = [unit for unit in self.units if answers[unit.key].status == "RANKED"]
+        keys = {unit.key: self.key(unit, answers) for unit in ranked}
+        for unit in ranked:
+            peers = [other for other in ranked if other.category == unit.category]
+            answers[unit.key].rank = 1 + sum(keys[other.key] > keys[unit.key] for other in peers)
+            answers[unit.key].shared = sum(keys[other.key] == keys[unit.key] for other in peers)
+            if self.settings.get("crossCategoryRanks"):
+                answers[unit.key].overall = 1 + sum(keys[other.key] > keys[unit.key] for other in ranked)
+
+
+def geometric(parts: list[tuple[Q, Q]], total: Q) -> Q:
+    """Π score^(weight/total) to 30 decimals, half even, by way of 100 digits."""
+    with localcontext() as context:
+        context.prec = 120
+        log = Decimal(0)
+        for weight, score in parts:
+            share = weight / total
+            logged = Decimal(score.numerator).ln() - Decimal(score.denominator).ln()
+            log += Decimal(share.numerator) / Decimal(share.denominator) * logged
+        value = log.exp()
+        nearest = value.quantize(Decimal(1).scaleb(-60), rounding=ROUND_HALF_EVEN)
+        return Q(nearest.quantize(Decimal(1).scaleb(-30), rounding=ROUND_HALF_EVEN))
