@@ -92,7 +92,7 @@ def read_value(given: Any, kind: str, of: str | None, path: tuple[str, ...], lan
     result: UUID | Decimal | date | datetime | str | int | bool | None
     match kind:
         case "uuid":
-            result = check.id(path, given, of or "")
+            result = check.id(path, given, of)
         case "numeric":
             result = check.decimal(path, given)
         case "date":

@@ -12,7 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from service.errors import ErrorCode, Issues, Path
-from service.ids import decode_id
+from service.ids import decode_id, parse_id
 from service.scoring.text import Text
 
 MAX_DIGITS = 38
@@ -119,14 +119,19 @@ class Check(Issues):
         )
         return None
 
-    def id(self, path: Path, raw: str, type_name: str) -> UUID | None:
-        """An id of that type. Whether such an object exists is for the caller to find out."""
-        value = decode_id(raw, type_name)
+    def id(self, path: Path, raw: str, type_name: str | None) -> UUID | None:
+        """An id of that type; of any type for None. Whether such an object exists is for the caller to find out."""
+        if type_name is None:
+            parsed = parse_id(raw)
+            value = parsed[1] if parsed else None
+        else:
+            value = decode_id(raw, type_name)
         if value is None:
+            what = Text(zh=f"{type_name}的编号", en=f"an id of {type_name}") if type_name else Text("编号", "an id")
             self.add(
                 ErrorCode.INVALID_ID,
                 path,
-                Text(zh=f"“{_short(raw)}”不是{type_name}的编号。", en=f'"{_short(raw)}" is not an id of {type_name}.'),
+                Text(zh=f"“{_short(raw)}”不是{what.zh}。", en=f'"{_short(raw)}" is not {what.en}.'),
                 Text(zh="请使用查询返回的 id。", en="Use an id that a query gave."),
             )
         return value

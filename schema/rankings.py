@@ -1,0 +1,442 @@
+"""Ranking runs and standings, as frontends see them (成绩测算、考核结果)."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from schema.mapping import (
+    ID,
+    Argument,
+    Connection,
+    Key,
+    Node,
+    Order,
+    Sort,
+    by_id,
+    column,
+    condition,
+    connection,
+    described,
+    embedded,
+    enumeration,
+    expression,
+    filter_type,
+    identifier,
+    input_type,
+    listing,
+    order_type,
+    payload,
+    query,
+    relation,
+    table,
+    value,
+)
+from schema.members import ACTOR_TYPES
+from schema.mutations import Outcome, at_root, mutation
+from schema.scalars import Rational
+from schema.scope import READERS, covers
+from service import rankings
+from service.access import Actor as Caller
+from service.access import Role
+from service.jobs import RANKING_RUN
+from tenants.database import Transaction
+
+if TYPE_CHECKING:
+    from schema.cycles import Cycle, CycleUnit
+    from schema.directory import Category
+    from schema.jobs import Job, JobState
+    from schema.members import Actor
+    from schema.publications import Publication
+    from schema.schemes import Indicator
+
+KEY = "1 to 128 printable ASCII characters; the same key with the same input gives the same result within 24 hours."
+
+OWN = f"({{all}} OR {covers('{t}.cycle_unit_id', *READERS)})"
+"""Of a standing: the viewer reads all of it, published or not being another question."""
+
+
+def published(*parts: str) -> str:
+    """Of a standing: a publication of its run shows one of these parts of it to everyone."""
+    shown = " OR ".join(
+        f"""pd.disclosure ->> '{part}' = 'ALL'
+            OR pd.disclosure ->> '{part}' = 'BEST' AND {{t}}.rank <= (pd.disclosure ->> 'bestCount')::int"""
+        for part in parts
+    )
+    return f"""EXISTS (SELECT 1 FROM publications pd
+        WHERE pd.tenant_id = {{tenant}} AND pd.run_id = {{t}}.run_id AND ({shown}))"""
+
+
+PUBLISHED = """EXISTS (SELECT 1 FROM publications pd WHERE pd.tenant_id = {tenant} AND pd.run_id = {t}.run_id)"""
+
+
+def disclosed(sql: str, part: str) -> str:
+    """An expression of a standing, or null where the viewer may not see that part."""
+    return f"CASE WHEN {OWN} OR {published(part)} THEN {sql} END"
+
+
+@enumeration("Stages of a run.")
+class RunStage(Enum):
+    """Stages."""
+
+    QUEUED = "Waits for a worker."
+    SNAPSHOT = "Takes the snapshot."
+    SCORING = "Scores leaves and nodes."
+    RANKING = "Ranks and grades."
+    WRITING = "Writes standings."
+    DONE = "Ended."
+
+
+@enumeration("Whether and why a unit has no rank.")
+class StandingStatus(Enum):
+    """Statuses."""
+
+    RANKED = "Has a rank."
+    VETOED = "Out of the ranking by veto (一票否决)."
+    LOW_COVERAGE = "Coverage below the threshold (不参与排名)."
+    NOT_SCORED = "Nothing applies to it."
+
+
+@enumeration("Five states of a value, but for the veto, which is the unit's.")
+class ValueState(Enum):
+    """States of a value."""
+
+    GIVEN = "Given."
+    MISSING = "Missing at the deadline."
+    NOT_APPLICABLE = "Does not apply."
+    REJECTED = "Not recognised."
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+_SAID = " ".join(
+    f"WHEN {_quoted(stage)} THEN CASE {{language}} WHEN 'EN' THEN {_quoted(said.en)} ELSE {_quoted(said.zh)} END"
+    for stage, said in RANKING_RUN.stages.items()
+)
+_ENDED = """CASE {t}.state WHEN 'SUCCEEDED' THEN CASE {language} WHEN 'EN' THEN 'Computed.' ELSE '测算完成。' END
+    WHEN 'FAILED' THEN CASE {language} WHEN 'EN' THEN 'Gave up.' ELSE '测算失败。' END
+    WHEN 'CANCELLED' THEN CASE {language} WHEN 'EN' THEN 'Cancelled.' ELSE '已取消。' END
+    ELSE CASE {language} WHEN 'EN' THEN 'Waits for a worker.' ELSE '等待后台处理。' END END"""
+
+
+@value
+class RunProgressInfo:
+    """How far a run is."""
+
+    stage: RunStage = expression(
+        "What it does now.",
+        """CASE WHEN {t}.state = 'QUEUED' THEN 'QUEUED' WHEN {t}.state = 'RUNNING' THEN coalesce({t}.stage, 'SNAPSHOT')
+           ELSE 'DONE' END""",
+    )
+    percent: int = column("0 to 100.")
+    units_done: int = column("Units done.")
+    units_total: int = column("Units in all.")
+    message: str = expression("In words.", f"coalesce(CASE {{t}}.stage {_SAID} END, {_ENDED})")
+
+
+@value
+class CategoryBoardInfo:
+    """A category on a board."""
+
+    category: "Category" = relation("The category.", on={"category_id": "id"})
+    name: str = column("Its name at opening.")
+    unit_count: int = column("Units.")
+    ranked_count: int = column("Units with a rank.")
+    highest: Decimal | None = column("Highest total shown.")
+    median: Decimal | None = column("Median total.")
+    lowest: Decimal | None = column("Lowest total.")
+
+
+CATEGORIES = """SELECT kc.category_id, kc.position, kc.name, count(sc.id)::int AS unit_count,
+        count(sc.rank)::int AS ranked_count, max(sc.total) AS highest, min(sc.total) AS lowest,
+        (SELECT (array_agg(sm.total ORDER BY sm.total))[(count(*)::int + 1) / 2] FROM standings sm
+         WHERE sm.tenant_id = {{tenant}} AND sm.run_id = {run} AND sm.category_id = kc.category_id
+           AND sm.total IS NOT NULL) AS median
+    FROM cycle_categories kc
+    LEFT JOIN standings sc ON sc.tenant_id = {{tenant}} AND sc.run_id = {run} AND sc.category_id = kc.category_id
+    WHERE kc.tenant_id = {{tenant}} AND kc.cycle_id = {{t}}.cycle_id
+    GROUP BY kc.category_id, kc.position, kc.name"""
+
+
+@value
+class NodeScoreInfo:
+    """Score of a node for a unit."""
+
+    indicator: "Indicator" = relation("The node.", on={"indicator_id": "id"})
+    score: Decimal | None = column("0 to 100, rounded for show; null if not applicable.")
+    marks: Decimal | None = column("The same in the node's marks.")
+    full_marks: Decimal | None = column("Full marks of the node.")
+    exact: Rational | None = column("The exact score, of first-level indicators.")
+    value_state: ValueState = column("State of a leaf's value; GIVEN for inner nodes with a score.")
+    coverage: Decimal = column("Coverage below it.")
+
+
+@value
+class ChangeInfo:
+    """Change against an earlier publication."""
+
+    publication: "Publication" = relation("Which one.", on={"previous_publication_id": "id"})
+    total: Decimal | None = expression("Difference of totals.", "{t}.total - {t}.previous_total")
+    rank: int | None = expression("Ranks gained (plus) or lost (minus).", "{t}.previous_rank - {t}.rank")
+    previous_total: Decimal | None = column("Total then.")
+    previous_rank: int | None = column("Rank then.")
+
+
+_NODES = f"""SELECT ni.id AS indicator_id, ni.leaf, ni.print_order, (nv.v ->> 'score')::numeric AS score,
+        (nv.v ->> 'marks')::numeric AS marks, nv.v ->> 'state' AS value_state, (nv.v ->> 'coverage')::numeric AS coverage,
+        coalesce((SELECT (pc.v ->> 'points')::numeric FROM jsonb_array_elements(ni.points_by_category) pc(v)
+                  WHERE pc.v ->> 'category' = {{t}}.category_id::text), ni.points) AS full_marks,
+        (SELECT nd.exact FROM standing_dimensions nd WHERE nd.tenant_id = {{tenant}} AND nd.standing_id = {{t}}.id
+           AND nd.indicator_id = ni.id) AS exact, ni.code
+    FROM standing_details sd
+    CROSS JOIN LATERAL jsonb_array_elements(sd.nodes::jsonb) nv(v)
+    JOIN ranking_runs nr ON nr.tenant_id = {{tenant}} AND nr.id = {{t}}.run_id
+    JOIN cycles nc ON nc.tenant_id = {{tenant}} AND nc.id = nr.cycle_id
+    JOIN indicators ni ON ni.tenant_id = {{tenant}} AND ni.scheme_version_id = nc.scheme_version_id
+         AND ni.code = nv.v ->> 'code'
+    WHERE sd.tenant_id = {{tenant}} AND sd.standing_id = {{t}}.id
+      AND ({OWN} OR (ni.depth = 1 AND {published("dimensions")}))"""
+
+
+@table(
+    "standings",
+    plural="standings",
+    visible=f"{{all}} OR {PUBLISHED} AND ({OWN} OR {published('totals', 'ranks', 'dimensions')})",
+)
+class Standing(Node):
+    """A unit's result in a run (考核结果). What a publication does not disclose to the viewer is null."""
+
+    id: ID = identifier()
+    run: "RankingRun | None" = relation("The run; null for those who may only see publications.", on={"run_id": "id"})
+    unit: "CycleUnit" = relation("The unit as of the cycle.", on={"cycle_unit_id": "id"})
+    category: "Category" = relation("Its peer group.", on={"category_id": "id"})
+    total: Decimal | None = expression("Shown total, rounded once (总得分).", disclosed("{t}.total", "totals"))
+    exact: Rational | None = expression("The exact total.", disclosed("{t}.exact", "totals"))
+    rank: int | None = expression("Rank in the category (名次); null if not ranked.", disclosed("{t}.rank", "ranks"))
+    overall_rank: int | None = expression(
+        "Rank over all categories, where the scheme asks for it.", disclosed("{t}.overall_rank", "ranks")
+    )
+    shared_by: int = column("How many share the rank; 1 if it is alone, 0 if not ranked.")
+    status: StandingStatus = column("Why it has no rank, if it has none.")
+    base: Decimal | None = expression(
+        "Score from the tree, before the late penalty, rounded for show.", disclosed("{t}.base", "totals")
+    )
+    late_penalty: Decimal | None = expression("Late penalty (逾期扣分).", disclosed("{t}.late_penalty", "totals"))
+    days_late: int = column("Days late.")
+    dimensions: list[NodeScoreInfo] | None = listing(
+        "Scores of the first-level indicators, in print order (各维度得分); empty where they are not disclosed.",
+        rows=f"""SELECT dd.indicator_id, dd.position, dd.score, dd.marks, dd.full_marks, dd.exact, dd.value_state,
+                        dd.coverage FROM standing_dimensions dd
+                 WHERE dd.tenant_id = {{tenant}} AND dd.standing_id = {{t}}.id
+                   AND ({OWN} OR {published("dimensions")})""",
+        order="{r}.position",
+    )
+    node_score: NodeScoreInfo | None = relation(
+        "Score of one node.",
+        rows=_NODES + " AND ni.code = {code}",
+        arguments=[Argument("code", str, "Code of an indicator.")],
+    )
+    leaves: list[NodeScoreInfo] | None = listing(
+        "Scores of all leaves, in print order; empty where only the own ones may be read.",
+        rows=_NODES + " AND ni.leaf",
+        order="{r}.print_order",
+    )
+    coverage: Decimal = column("Data coverage, 0 to 1 (数据完整度).")
+    change: ChangeInfo | None = embedded(
+        "Against the unit's previous publication; null for the first.", present="previous_publication_id"
+    )
+
+
+@enumeration("What standings can be sorted by.")
+class StandingOrderField(Enum):
+    """Orders of standings."""
+
+    RANK = Sort("By category, then rank; units without rank last.", (Key("{r}.position", "bigint"),))
+    OVERALL_RANK = Sort(
+        "By overall rank.", (Key(f"({disclosed('{t}.overall_rank', 'ranks')})".replace("{t}", "{r}"), "bigint", True),)
+    )
+    TOTAL = Sort(
+        "By exact total.",
+        (Key(f"(0 - ({disclosed('{t}.exact_order', 'totals')}))".replace("{t}", "{r}"), "bigint", True),),
+    )
+    CHANGE = Sort(
+        "By ranks gained.",
+        (Key(f"({disclosed('{t}.previous_rank - {t}.rank', 'ranks')})".replace("{t}", "{r}"), "bigint", True),),
+    )
+    UNIT = Sort(
+        "By code of the unit.",
+        (
+            Key(
+                """(SELECT ou.code FROM cycle_units ou WHERE ou.tenant_id = {tenant} AND ou.id = {r}.cycle_unit_id)
+                   COLLATE "C\""""
+            ),
+        ),
+    )
+    DIMENSION = Sort(
+        "By the exact score of the dimension named beside it.",
+        (
+            Key(
+                "(SELECT 0 - od.exact_order FROM standing_dimensions od "
+                "JOIN indicators oi ON oi.tenant_id = {tenant} AND oi.id = od.indicator_id "
+                "WHERE od.tenant_id = {tenant} AND od.standing_id = {r}.id AND oi.code = {dimension_code} AND "
+                f"({OWN} OR {published('dimensions')}))".replace("{t}", "{r}"),
+                "bigint",
+                True,
+            ),
+        ),
+    )
+
+
+@order_type
+class StandingOrder(Order):
+    """An order of standings."""
+
+    field: StandingOrderField = described("What to sort by.")
+    dimension_code: str | None = described("For DIMENSION: code of the dimension.")
+
+
+@filter_type
+class StandingFilter:
+    """Which standings."""
+
+    category_id: ID | None = condition("Of this category.", "{r}.category_id = {value}", of="Category")
+    under_id: ID | None = condition(
+        "Of units in this one's subtree at opening.",
+        """EXISTS (SELECT 1 FROM cycle_unit_ancestors fa WHERE fa.tenant_id = {tenant}
+           AND fa.cycle_unit_id = {r}.cycle_unit_id AND fa.ancestor_id = {value})""",
+        of="OrgUnit",
+    )
+    unit_id: ID | None = condition(
+        "Of this organisation unit.",
+        """EXISTS (SELECT 1 FROM cycle_units fu WHERE fu.tenant_id = {tenant} AND fu.id = {r}.cycle_unit_id
+           AND fu.unit_id = {value})""",
+        of="OrgUnit",
+    )
+    statuses: list[StandingStatus] | None = condition("With these statuses.", "{r}.status = ANY({value})")
+    tied: bool | None = condition("Only those that share a rank, or only the others.", "({r}.shared_by > 1) = {value}")
+    search: str | None = condition(
+        "Name or code of the unit contains this.",
+        """EXISTS (SELECT 1 FROM cycle_units fu WHERE fu.tenant_id = {tenant} AND fu.id = {r}.cycle_unit_id
+           AND (fu.code ILIKE {value} OR fu.name ILIKE {value}))""",
+        contains=True,
+    )
+
+
+@table(
+    """(SELECT rr.*, jr.state, jr.stage, jr.percent, jr.units_done, jr.units_total FROM ranking_runs rr
+        JOIN jobs jr ON jr.tenant_id = rr.tenant_id AND jr.id = rr.job_id)""",
+    plural="ranking runs",
+    visible="{all}",
+)
+class RankingRun(Node):
+    """One background computation over a fixed snapshot of settled values (成绩测算)."""
+
+    id: ID = identifier()
+    cycle: "Cycle" = relation("The cycle.", on={"cycle_id": "id"})
+    number: int = column("1, 2, 3 … in the cycle.")
+    state: "JobState" = column("Where its job stands.")
+    progress: RunProgressInfo = embedded("How far it is.")
+    job: "Job" = relation("Its job.", on={"job_id": "id"})
+    snapshot_at: datetime | None = column("Instant of the snapshot.")
+    snapshot_digest: str | None = column("SHA-256 of the snapshot, hex.")
+    engine_version: str | None = column("Version of the scoring engine.")
+    requested_by: "Actor | None" = relation("Who asked for it.", on={"requested_by_id": "id"}, variants=ACTOR_TYPES)
+    requested_at: datetime = column("When.")
+    finished_at: datetime | None = column("When it ended.")
+    adopted: bool = expression(
+        "Whether the cycle stands on it.",
+        """EXISTS (SELECT 1 FROM cycles ac WHERE ac.tenant_id = {tenant} AND ac.id = {t}.cycle_id
+           AND ac.adopted_run_id = {t}.id)""",
+    )
+    unreviewed_count: int | None = column("Leaves not reviewed that count as missing.")
+    missing_count: int | None = column("Leaves without a value.")
+    categories: list[CategoryBoardInfo] = listing(
+        "Summary per category.", rows=CATEGORIES.format(run="{t}.id"), order="{r}.position"
+    )
+    standings: Connection[Standing] = connection(
+        "The preview of the board.",
+        on={"id": "run_id"},
+        filter=StandingFilter,
+        order=StandingOrder,
+        default=[Key("{r}.position", "bigint")],
+    )
+    publications: "list[Publication]" = listing("What was published from it.", on={"id": "run_id"}, order="{r}.number")
+
+
+@query
+class RankingsQuery:
+    """Runs and standings."""
+
+    ranking_run: RankingRun | None = by_id("One run.", "RankingRun")
+    standing: Standing | None = by_id("One result.", "Standing")
+
+
+# ---- mutations
+
+
+@input_type
+class StartRankingRunInput:
+    """What startRankingRun takes."""
+
+    cycle_id: ID = described("Which cycle.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class StartRankingRunSuccess:
+    """startRankingRun is done."""
+
+    run: RankingRun = described("The run.")
+
+
+@mutation(StartRankingRunSuccess, access=at_root(Role.ORGANISER))
+async def start_ranking_run(tx: Transaction, actor: Caller, given: StartRankingRunInput) -> Outcome:
+    """Asks for a run; joins one that is queued (启动测算)."""
+    return {"run": await rankings.start_ranking_run(tx, actor, cycle_id=given.cycle_id)}
+
+
+@input_type
+class CancelRankingRunInput:
+    """What cancelRankingRun takes."""
+
+    run_id: ID = described("Which.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class CancelRankingRunSuccess:
+    """cancelRankingRun is done."""
+
+    run: RankingRun = described("The run.")
+
+
+@mutation(CancelRankingRunSuccess, access=at_root(Role.ORGANISER))
+async def cancel_ranking_run(tx: Transaction, actor: Caller, given: CancelRankingRunInput) -> Outcome:
+    """Cancels a run that is queued or running."""
+    return {"run": await rankings.cancel_ranking_run(tx, actor, run_id=given.run_id)}
+
+
+@input_type
+class AdoptRunInput:
+    """What adoptRun takes."""
+
+    run_id: ID = described("Which run.")
+    version: int = described("Version of the cycle that was read.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class AdoptRunSuccess:
+    """adoptRun is done."""
+
+    cycle: "Cycle" = described("The cycle, RANKED.")
+    run: RankingRun = described("The run.")
+
+
+@mutation(AdoptRunSuccess, access=at_root(Role.ORGANISER))
+async def adopt_run(tx: Transaction, actor: Caller, given: AdoptRunInput) -> Outcome:
+    """Lets the cycle stand on a finished run (采用测算结果)."""
+    cycle_id, run_id = await rankings.adopt_run(tx, actor, run_id=given.run_id, version=given.version)
+    return {"cycle": cycle_id, "run": run_id}

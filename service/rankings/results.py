@@ -1,0 +1,178 @@
+"""Writing a run's result: standings, dimension scores and node scores, in bulk (写入测算结果)."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from service.rankings.snapshot import RunInput
+from service.scoring.result import ResultInterface
+from tenants.database import Transaction
+from tenants.ids import uuid7s
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A result as columns, ready to be inserted; all lists follow the order of the snapshot's units."""
+
+    standings: list[list[Any]]
+    dimensions: list[list[Any]]
+    nodes: list[str]
+    digest: str
+    """SHA-256 of every unit's code, exact total, shown total, ranks and status."""
+
+
+def rows_of(given: RunInput, result: ResultInterface) -> Rows:
+    """Everything that needs no database; runs beside the event loop."""
+    units = given.units
+    totals, exacts, ranks = result.totals(), result.exact_totals(), result.ranks()
+    overall, shared, statuses = result.overall_ranks(), result.shared_by(), result.statuses()
+    late = given.snapshot.late_days
+    order = sorted(
+        range(len(units)),
+        key=lambda i: (units[i].category_position, ranks[i] is None, ranks[i] or 0, units[i].code),
+    )
+    position = [0] * len(units)
+    for place, index in enumerate(order):
+        position[index] = place
+    columns: list[list[Any]] = [
+        [unit.id for unit in units],
+        [unit.category_id for unit in units],
+        position,
+        best_first(exacts),
+        totals,
+        exacts,
+        ranks,
+        overall,
+        shared,
+        statuses,
+        result.bases(),
+        result.bonuses(),
+        result.deductions(),
+        result.late_penalties(),
+        [0] * len(units) if late is None else late.tolist(),
+        result.coverages(),
+    ]
+    dimensions = [_dimension(result, given, code, place) for place, code in enumerate(given.dimensions)]
+    told = sorted(zip([u.code for u in units], exacts, totals, ranks, overall, statuses, strict=True))
+    return Rows(columns, dimensions, _nodes(result, given), hashlib.sha256(orjson.dumps(told)).hexdigest())
+
+
+def best_first(exacts: Sequence[str | None]) -> list[int | None]:
+    """Places 0, 1, … by exact value, the best first; equals share a place, None has none."""
+    values = [None if text is None else Fraction(text) for text in exacts]
+    # Correctly rounded, so floats order all but near equals; those are told apart by the fractions behind them.
+    keys = [None if value is None else (value.numerator / value.denominator, value) for value in values]
+    ranked = sorted((i for i, key in enumerate(keys) if key is not None), key=lambda i: keys[i] or (0, 0), reverse=True)
+    places: list[int | None] = [None] * len(values)
+    for place, index in enumerate(ranked):
+        before = ranked[place - 1] if place else None
+        places[index] = places[before] if before is not None and values[before] == values[index] else place
+    return places
+
+
+def _dimension(result: ResultInterface, given: RunInput, code: str, place: int) -> list[Any]:
+    exacts = result.node_exacts(code)
+    applies = result.node_applies(code)
+    full = [_full_marks(given, code, unit.category) for unit in given.units]
+    return [
+        given.indicators[code],
+        place,
+        applies,
+        best_first(exacts),
+        result.node_scores(code),
+        result.node_marks(code),
+        full,
+        exacts,
+        result.node_states(code),
+        result.node_coverages(code),
+    ]
+
+
+def _full_marks(given: RunInput, code: str, category: str) -> str | None:
+    node = next(node for node in given.document["indicators"] if node["code"] == code)
+    special = {each["category"]: each["points"] for each in node.get("pointsByCategory") or ()}
+    points = special.get(category, node.get("points"))
+    return None if points is None else str(Decimal(points))
+
+
+def _nodes(result: ResultInterface, given: RunInput) -> list[str]:
+    """Per unit one JSON list of all nodes below the root, in print order: code, score, marks, state, coverage."""
+    per_unit: list[list[str]] = [[] for _ in given.units]
+    for code in result.node_codes[1:]:
+        name = orjson.dumps(code).decode()
+        scores, marks = result.node_scores(code), result.node_marks(code)
+        states, coverages = result.node_states(code), result.node_coverages(code)
+        for unit, applies in enumerate(result.node_applies(code)):
+            if applies:
+                per_unit[unit].append(
+                    f'{{"code":{name},"score":{_text(scores[unit])},"marks":{_text(marks[unit])},'
+                    f'"state":{_text(states[unit])},"coverage":{_text(coverages[unit])}}}'
+                )
+    return [f"[{','.join(nodes)}]" for nodes in per_unit]
+
+
+def _text(plain: str | None) -> str:
+    # Decimals and names of states have nothing to escape.
+    return "null" if plain is None else f'"{plain}"'
+
+
+async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID, UUID] | None) -> None:
+    """Insert a run's result. `previous`: publication and its run, against which the change is kept."""
+    ids = uuid7s(len(rows.nodes))
+    await tx.execute(
+        """
+        INSERT INTO standings (tenant_id, run_id, id, cycle_unit_id, category_id, position, exact_order, total, exact,
+            rank, overall_rank, shared_by, status, base, bonus, deduction, late_penalty, days_late, coverage,
+            previous_publication_id, previous_total, previous_rank)
+        SELECT $1, $2, s.id, s.unit, s.category, s.position, s.exact_order, s.total::numeric, s.exact, s.rank, s.overall,
+               s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric, s.days,
+               s.coverage::numeric, CASE WHEN before.id IS NOT NULL THEN $20::uuid END, before.total, before.rank
+        FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::int[], $8::text[], $9::text[], $10::int[],
+                    $11::int[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::int[],
+                    $19::text[])
+             AS s(id, unit, category, position, exact_order, total, exact, rank, overall, shared, status, base, bonus,
+                  deduction, late, days, coverage)
+        JOIN cycle_units u ON u.tenant_id = $1 AND u.id = s.unit
+        LEFT JOIN (
+            SELECT p.id, p.total, p.rank, b.unit_id FROM standings p
+            JOIN cycle_units b ON b.tenant_id = p.tenant_id AND b.id = p.cycle_unit_id
+            WHERE p.tenant_id = $1 AND p.run_id = $21
+        ) before ON before.unit_id = u.unit_id
+        """,
+        tx.tenant_id,
+        run_id,
+        ids,
+        *rows.standings,
+        previous and previous[0],
+        previous and previous[1],
+    )
+    for indicator_id, place, applies, *columns in rows.dimensions:
+        chosen = [i for i, wanted in enumerate(applies) if wanted]
+        await tx.execute(
+            """
+            INSERT INTO standing_dimensions (tenant_id, indicator_id, position, standing_id, exact_order, score, marks,
+                full_marks, exact, value_state, coverage)
+            SELECT $1, $2, $3, d.id, d.exact_order, d.score::numeric, d.marks::numeric, d.full_marks::numeric, d.exact,
+                   d.state, d.coverage::numeric
+            FROM unnest($4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+                 AS d(id, exact_order, score, marks, full_marks, exact, state, coverage)
+            """,
+            tx.tenant_id,
+            indicator_id,
+            place,
+            [ids[i] for i in chosen],
+            *([column[i] for i in chosen] for column in columns),
+        )
+    await tx.execute(
+        """INSERT INTO standing_details (tenant_id, standing_id, nodes)
+           SELECT $1, d.id, d.nodes FROM unnest($2::uuid[], $3::text[]) AS d(id, nodes)""",
+        tx.tenant_id,
+        ids,
+        rows.nodes,
+    )
