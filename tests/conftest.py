@@ -1,8 +1,8 @@
 """What all tests share: real servers, a migrated database, and a fresh district for every test that asks for one.
 
 With KAOPING_DATABASE_URL, KAOPING_DATABASE_OWNER_URL and KAOPING_REDIS_URL set, the suite runs on those servers; else
-on embedded ones in a folder that is thrown away. Tests commit for real and clean nothing: each works in districts of its
-own, and isolation between districts is the product.
+on embedded ones in a folder that is thrown away. Tests commit for real and clean nothing: each works in districts of
+its own, and isolation between districts is the product.
 """
 
 import asyncio

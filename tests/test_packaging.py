@@ -30,7 +30,7 @@ def run_tool(*command: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_foreign_distribution_owns_a_package_of_ours(package: str) -> None:
-    # The names are plain words: whatever else brings a top-level `schema` would be imported instead of ours, or mixed in.
+    # The names are plain words: whatever else brings a top-level `schema` would be taken for ours, or mixed in.
     owners = {owner.lower() for owner in metadata.packages_distributions().get(package, [])}
     assert owners <= {"kaoping"}, f"{package} is also owned by {owners - {'kaoping'}}"
     module = sys.modules.get(package) or __import__(package)
