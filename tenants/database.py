@@ -42,7 +42,7 @@ class Transaction:
         self._client = client
 
     def announce(self, what: object) -> None:
-        """Something that the database's `announced` is told once this transaction has committed; never if it does not."""
+        """Something for the database's `announced`, told once this transaction has committed, and only then."""
         self.announcements.append(what)
 
     @cached_property
