@@ -114,13 +114,20 @@ def like_pattern(text: str) -> str:
     return f"%{escaped}%"
 
 
-def canonical(given: Any) -> Any:
-    """An argument as JSON that is equal for equal arguments: for the digest that binds a cursor."""
+def canonical(given: Any, *, nulls: bool = False) -> Any:
+    """An argument as JSON that is equal for equal arguments: for the digests that bind cursors and kept keys.
+
+    What is left out is left out; so is null, unless `nulls` says that it may mean something of its own.
+    """
     if given is None or given is UNSET or isinstance(given, str | int | bool):
         return None if given is UNSET else given
     if isinstance(given, Enum):
         return given.name
     if isinstance(given, list):
-        return [canonical(item) for item in given]
-    values = ((field.name, canonical(getattr(given, field.name))) for field in fields(given))
-    return {name: value for name, value in values if value is not None}
+        return [canonical(item, nulls=nulls) for item in given]
+    values = ((field.name, getattr(given, field.name)) for field in fields(given))
+    return {
+        name: canonical(value, nulls=nulls)
+        for name, value in values
+        if value is not UNSET and (nulls or value is not None)
+    }

@@ -3,6 +3,8 @@
 from datetime import date
 from enum import Enum
 
+from strawberry import UNSET
+
 from schema.mapping import (
     ID,
     Connection,
@@ -19,14 +21,22 @@ from schema.mapping import (
     expression,
     filter_type,
     identifier,
+    input_type,
     listing,
     order_type,
+    payload,
     query,
     relation,
     table,
     value,
 )
+from schema.mutations import Outcome, at_root, mutation
 from schema.scalars import DateText
+from service import directory
+from service.access import Actor, Role
+from service.checks import Check
+from service.directory import categories as category_rules
+from tenants.database import Transaction
 
 
 @enumeration("Kinds of units.")
@@ -164,3 +174,293 @@ class DirectoryQuery:
     categories: list[Category] | None = listing(
         "All categories, at most 100.", order="{r}.position, {r}.code", limit=100
     )
+
+
+KEY = (
+    "1 to 128 printable ASCII characters, chosen by the client; "
+    "the same key with the same input gives the same result within 24 hours."
+)
+
+
+@input_type
+class CreateCategoryInput:
+    """What createCategory takes."""
+
+    code: str = described("Code.")
+    name: str = described("Name.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class CreateCategorySuccess:
+    """createCategory is done."""
+
+    category: Category = described("The category.")
+
+
+@input_type
+class EditCategoryInput:
+    """What editCategory takes."""
+
+    category_id: ID = described("Which.")
+    version: int = described("Version read.")
+    code: str | None = described("New code; left out to keep.")
+    name: str | None = described("New name; left out to keep.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class EditCategorySuccess:
+    """editCategory is done."""
+
+    category: Category = described("The category.")
+
+
+@input_type
+class CreateOrgUnitInput:
+    """What createOrgUnit takes."""
+
+    code: str = described("Code.")
+    name: str = described("Name.")
+    kind: OrgUnitKind = described("What it is.")
+    parent_id: ID = described("Unit above.")
+    category_id: ID | None = described("Peer group.")
+    valid_from: DateText | None = described("First day; today if left out.")
+    member_count: int | None = described("Members in all.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class CreateOrgUnitSuccess:
+    """createOrgUnit is done."""
+
+    org_unit: OrgUnit = described("The unit.")
+
+
+@input_type
+class OrgUnitRowInput:
+    """One unit of an import."""
+
+    code: str = described("Code, the key.")
+    name: str = described("Name.")
+    kind: OrgUnitKind = described("What it is.")
+    parent_code: str | None = described("Code of the unit above; the root if left out.")
+    category_code: str | None = described("Code of its peer group; left out to keep.")
+    valid_from: DateText | None = described("First day; today for a new unit if left out.")
+    member_count: int | None = described("Members in all; left out to keep.")
+
+
+@input_type
+class ImportOrgUnitsInput:
+    """What importOrgUnits takes."""
+
+    units: list[OrgUnitRowInput] = described("At most 20,000 rows, in any order.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class ImportOrgUnitsSuccess:
+    """importOrgUnits is done."""
+
+    created: int = described("Units added.")
+    updated: int = described("Units changed.")
+    unchanged: int = described("Units left as they were.")
+    org_units: list[OrgUnit] = described("The first 100 of those added or changed.")
+
+
+@input_type
+class RenameOrgUnitInput:
+    """What renameOrgUnit takes."""
+
+    org_unit_id: ID = described("Which.")
+    version: int = described("Version read.")
+    name: str = described("New name.")
+    from_: DateText | None = described("First day of it; today if left out.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class RenameOrgUnitSuccess:
+    """renameOrgUnit is done."""
+
+    org_unit: OrgUnit = described("The unit.")
+
+
+@input_type
+class MoveOrgUnitInput:
+    """What moveOrgUnit takes."""
+
+    org_unit_id: ID = described("Which.")
+    version: int = described("Version read.")
+    parent_id: ID = described("New unit above.")
+    from_: DateText | None = described("First day there; today if left out.")
+    reason: str | None = described("Why.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class MoveOrgUnitSuccess:
+    """moveOrgUnit is done."""
+
+    org_unit: OrgUnit = described("The unit.")
+
+
+@input_type
+class EditOrgUnitInput:
+    """What editOrgUnit takes."""
+
+    org_unit_id: ID = described("Which.")
+    version: int = described("Version read.")
+    code: str | None = described("New code; left out to keep.")
+    kind: OrgUnitKind | None = described("New kind; left out to keep.")
+    category_id: ID | None = described(
+        "New peer group, from the next cycle on; left out to keep, null for none.", clearable=True
+    )
+    member_count: int | None = described("Members in all; left out to keep, null for unknown.", clearable=True)
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class EditOrgUnitSuccess:
+    """editOrgUnit is done."""
+
+    org_unit: OrgUnit = described("The unit.")
+
+
+@input_type
+class CloseOrgUnitInput:
+    """What closeOrgUnit takes."""
+
+    org_unit_id: ID = described("Which.")
+    version: int = described("Version read.")
+    last_day: DateText = described("Last day.")
+    reason: str = described("Why.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class CloseOrgUnitSuccess:
+    """closeOrgUnit is done."""
+
+    org_unit: OrgUnit = described("The unit.")
+
+
+async def _administers(
+    tx: Transaction,
+    actor: Actor,
+    given: CreateOrgUnitInput | RenameOrgUnitInput | MoveOrgUnitInput | EditOrgUnitInput | CloseOrgUnitInput,
+) -> None:
+    """Access to the units that an input names; ids that are none are left to the use-case."""
+    texts = (getattr(given, name, None) for name in ("org_unit_id", "parent_id"))
+    units = (Check().id((), text, "OrgUnit") for text in texts if text is not None)
+    await directory.require_administrator(tx, actor, [unit for unit in units if unit is not None])
+
+
+@mutation(CreateCategorySuccess, access=at_root(*category_rules.ADMINISTRATORS))
+async def create_category(tx: Transaction, actor: Actor, given: CreateCategoryInput) -> Outcome:
+    """Adds a category (考核类别)."""
+    return {"category": await directory.create_category(tx, actor, code=given.code, name=given.name)}
+
+
+@mutation(EditCategorySuccess, access=at_root(*category_rules.ADMINISTRATORS))
+async def edit_category(tx: Transaction, actor: Actor, given: EditCategoryInput) -> Outcome:
+    """Changes a category."""
+    key = await directory.edit_category(
+        tx, actor, category_id=given.category_id, version=given.version, code=given.code, name=given.name
+    )
+    return {"category": key}
+
+
+@mutation(CreateOrgUnitSuccess, access=_administers)
+async def create_org_unit(tx: Transaction, actor: Actor, given: CreateOrgUnitInput) -> Outcome:
+    """Adds a unit."""
+    key = await directory.create_org_unit(
+        tx,
+        actor,
+        code=given.code,
+        name=given.name,
+        kind=given.kind.name,
+        parent_id=given.parent_id,
+        category_id=given.category_id,
+        valid_from=given.valid_from,
+        member_count=given.member_count,
+    )
+    return {"org_unit": key}
+
+
+@mutation(ImportOrgUnitsSuccess, access=at_root(Role.ADMINISTRATOR))
+async def import_org_units(tx: Transaction, actor: Actor, given: ImportOrgUnitsInput) -> Outcome:
+    """Adds or updates a whole tree by code: all or nothing (单位导入)."""
+    rows = [
+        directory.UnitRow(
+            code=row.code,
+            name=row.name,
+            kind=row.kind.name,
+            parent_code=row.parent_code,
+            category_code=row.category_code,
+            valid_from=row.valid_from,
+            member_count=row.member_count,
+        )
+        for row in given.units
+    ]
+    done = await directory.import_org_units(tx, actor, rows=rows)
+    return {
+        "created": done.created,
+        "updated": done.updated,
+        "unchanged": done.unchanged,
+        "org_units": done.ids,
+    }
+
+
+@mutation(RenameOrgUnitSuccess, access=_administers)
+async def rename_org_unit(tx: Transaction, actor: Actor, given: RenameOrgUnitInput) -> Outcome:
+    """Renames a unit; old boards keep the old name."""
+    key = await directory.rename_org_unit(
+        tx, actor, org_unit_id=given.org_unit_id, version=given.version, name=given.name, from_=given.from_
+    )
+    return {"org_unit": key}
+
+
+@mutation(MoveOrgUnitSuccess, access=_administers)
+async def move_org_unit(tx: Transaction, actor: Actor, given: MoveOrgUnitInput) -> Outcome:
+    """Puts a unit under another; open cycles keep the old place."""
+    key = await directory.move_org_unit(
+        tx,
+        actor,
+        org_unit_id=given.org_unit_id,
+        version=given.version,
+        parent_id=given.parent_id,
+        from_=given.from_,
+        reason=given.reason,
+    )
+    return {"org_unit": key}
+
+
+@mutation(EditOrgUnitSuccess, access=_administers)
+async def edit_org_unit(tx: Transaction, actor: Actor, given: EditOrgUnitInput) -> Outcome:
+    """Changes code, kind, category or member count of a unit."""
+    key = await directory.edit_org_unit(
+        tx,
+        actor,
+        org_unit_id=given.org_unit_id,
+        version=given.version,
+        code=given.code,
+        kind=None if given.kind is None else given.kind.name,
+        category_id=directory.KEEP if given.category_id is UNSET else given.category_id,
+        member_count=directory.KEEP if given.member_count is UNSET else given.member_count,
+    )
+    return {"org_unit": key}
+
+
+@mutation(CloseOrgUnitSuccess, access=_administers)
+async def close_org_unit(tx: Transaction, actor: Actor, given: CloseOrgUnitInput) -> Outcome:
+    """Ends a unit after its last day; units below must have ended first."""
+    key = await directory.close_org_unit(
+        tx,
+        actor,
+        org_unit_id=given.org_unit_id,
+        version=given.version,
+        last_day=given.last_day,
+        reason=given.reason,
+    )
+    return {"org_unit": key}

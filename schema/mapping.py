@@ -125,6 +125,9 @@ METADATA_KEY = "kaoping"
 SECRET = "secret"  # noqa: S105 — a key of metadata
 """Metadata of a success's field whose value is shown once."""
 
+CLEARABLE = "clearable"
+"""Metadata of an input's field where null and left out differ."""
+
 
 class MappedField(StrawberryField):
     """A Strawberry field with a declaration; the stock resolvers read it, and so does the compiler of plans."""
@@ -342,16 +345,19 @@ def condition(
     )
 
 
-def described(description: str, *, default: Any = ..., name: str | None = None, secret: bool = False) -> Any:
+def described(
+    description: str, *, default: Any = ..., name: str | None = None, clearable: bool = False, secret: bool = False
+) -> Any:
     """A field of an input or of a mutation's success. An input's field annotated `| None` may be left out.
 
-    `secret` is for a success: the value is shown once and never kept for a replay.
+    Left out it reads as None, like null; a `clearable` one reads as UNSET, where null clears what was there. `secret`
+    is for a success: the value is shown once and never kept for a replay.
     """
     return strawberry.field(
         description=description,
         name=name,
         default=dataclasses.MISSING if default is ... else default,
-        metadata={SECRET: True} if secret else None,
+        metadata={SECRET: secret, CLEARABLE: clearable},
     )
 
 
@@ -464,8 +470,8 @@ def _input(cls: type[T], *, one_of: bool = False) -> type[T]:
         attribute = vars(cls).get(name)
         optional = str(annotation).endswith("| None")
         if optional and isinstance(attribute, StrawberryField) and attribute.default in (dataclasses.MISSING, UNSET):
-            # Left out reads as None; the printed schema says nothing of a default.
-            attribute.default = None
+            # The printed schema says nothing of a default.
+            attribute.default = UNSET if attribute.metadata.get(CLEARABLE) else None
             attribute.default_value = UNSET
     made = strawberry.input(cls, description=_words(cls), one_of=one_of)
     register(made)

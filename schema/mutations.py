@@ -155,7 +155,7 @@ async def _write(context: Context, actor: Actor, field: MutationField, given: An
             if field.access is not None:
                 await field.access(tx, actor, given)
             if key is not None:
-                payload = canonical(given)
+                payload = canonical(given, nulls=True)
                 del payload["idempotency_key"]
                 # A plain hash of the input would be an easy way to try out passwords.
                 payload.pop("password", None)
@@ -201,6 +201,7 @@ def _plain(each: Any) -> Any:
 
 
 async def succeed(context: Context, success: type, outcome: Outcome) -> Any:
+    """The payload for an outcome, its rows read as they are now."""
     """The success of a mutation: its rows are read now."""
     definition = success.__strawberry_definition__  # type: ignore[attr-defined]  # every payload has one
     made: dict[str, Any] = {}

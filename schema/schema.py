@@ -19,6 +19,8 @@ from schema.subscription import build_subscription
 NOUNS = (
     "directory",
     "members",
+    "viewer",
+    "viewer",
     "items",
     "schemes",
     "cycles",

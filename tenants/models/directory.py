@@ -46,7 +46,7 @@ class Category(TenantRow):
 class OrgUnit(TenantRow):
     """A node of the organisation tree as it is now (单位).
 
-    `tree_path` is the codes from the root down, joined by `/`.
+    `tree_path` is the codes from the root down, joined by a space, which sorts before every character of a code.
     """
 
     code = fields.TextField()
