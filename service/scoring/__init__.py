@@ -50,7 +50,8 @@ names of its GraphQL type (`{"kind": "LINEAR", "quantity": {…}, "zeroAt": "0.6
   (unknown category, column of another length, award above full marks).
 - `Result`: totals, ranks, statuses, coverage, and per node scores, marks, states; as Python lists ready for bulk insert,
   in the order of the snapshot's units. See result.py.
-- `explain(scheme, snapshot, result, unit_index) -> [Step, …]`: where every point came from. See explanation.py.
+- `explain(scheme, snapshot, result, unit_index) -> [Step, …]`: where every point came from, flat, in reading order;
+  `explanation_text(steps) -> Text` the whole in words; `effective_marks(scheme, steps)` full marks per node after sharing.
 
 `Fault(code, path, text, hint, severity, indicator, category)`; `Text(zh, en)` is imported from here by the whole product.
 """
@@ -66,6 +67,7 @@ from service.scoring.document import (
     scheme_document,
 )
 from service.scoring.engine import compute
+from service.scoring.explanation import Step, effective_marks, explain, explanation_text
 from service.scoring.faults import Fault, InvalidInput
 from service.scoring.items import DataItem, ItemOption
 from service.scoring.quantities import Quantity
@@ -96,10 +98,14 @@ __all__ = [
     "Snapshot",
     "State",
     "Status",
+    "Step",
     "Text",
     "canonical_json",
     "compute",
     "dump_scheme",
+    "effective_marks",
+    "explain",
+    "explanation_text",
     "parse_rule",
     "parse_scheme",
     "point_sums",

@@ -139,7 +139,9 @@ class Scheme:
         found: set[str] = set()
         for node in reversed(self.indicators):
             below = self.children(node.code)
-            if (node.rule is not None and node.rule.outside) or (below and node.parent_code is not None and all(child.code in found for child in below)):
+            if (node.rule is not None and node.rule.outside) or (
+                below and node.parent_code is not None and all(child.code in found for child in below)
+            ):
                 found.add(node.code)
         return frozenset(found)
 

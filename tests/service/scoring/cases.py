@@ -45,7 +45,9 @@ class Case:
         self.items: dict[str, dict[str, Any]] = {}
         self.nodes: list[dict[str, Any]] = []
         self.na = random.choice(["PARENT", "PARENT", "GLOBAL", "FULL"])
-        self.means = ["ARITHMETIC"] if self.na == "GLOBAL" or random.random() < 0.6 else ["ARITHMETIC", "GEOMETRIC", "HARMONIC"]
+        self.means = (
+            ["ARITHMETIC"] if self.na == "GLOBAL" or random.random() < 0.6 else ["ARITHMETIC", "GEOMETRIC", "HARMONIC"]
+        )
         self.negative = len(self.means) == 1
         self.full = random.choice([Fraction(100), Fraction(10), Fraction(600), Fraction(1), Fraction(1103, 10)])
         self._tree(size)
@@ -64,7 +66,7 @@ class Case:
     def _tree(self, size: int) -> None:
         random = self.random
         self.nodes.append({"code": "R", "name": "总分", "aggregation": random.choice(self.means)})
-        marks = {key: self.full for key in self.categories}
+        marks = dict.fromkeys(self.categories, self.full)
         self._split("R", marks, random.randint(1, 4), size)
 
     def _split(self, parent: str, marks: dict[str, Fraction], depth: int, size: int) -> None:
@@ -185,14 +187,19 @@ class Case:
             ]
 
     def _make_linear(self, rule: dict[str, Any], full: Fraction) -> None:
-        a, b = self.random.sample([Fraction(0), Fraction(1), Fraction(3), Fraction(95, 100), Fraction(6, 10), Fraction(-2)], 2)
+        a, b = self.random.sample(
+            [Fraction(0), Fraction(1), Fraction(3), Fraction(95, 100), Fraction(6, 10), Fraction(-2)], 2
+        )
         rule.update(quantity=self._quantity(), zeroAt=text(a), fullAt=text(b))
         if self.negative and self.random.random() < 0.2:
             rule["clamp"] = False
 
     def _make_bands(self, rule: dict[str, Any], full: Fraction) -> None:
         bounds = sorted(self.random.sample([0, 1, 2, 3, 5, 8, 9, 10], self.random.randint(1, 4)), reverse=True)
-        bands = [{"from": text(Fraction(bound, self.random.choice([1, 1]))), "marks": text(self._part(full))} for bound in bounds]
+        bands = [
+            {"from": text(Fraction(bound, self.random.choice([1, 1]))), "marks": text(self._part(full))}
+            for bound in bounds
+        ]
         rule.update(quantity=self._quantity(), bands=[*bands, {"from": None, "marks": text(self._part(full))}])
 
     def _part(self, full: Fraction) -> Fraction:
@@ -256,7 +263,10 @@ class Case:
         if random.random() < 0.3:
             settings["coverageThreshold"] = random.choice(["0.8", "0.5", "1", "0.333"])
         if random.random() < 0.5:
-            settings["latePenalty"] = {"pointsPerDay": random.choice(["0.5", "0.005", "1"]), "cap": random.choice([None, "3"])}
+            settings["latePenalty"] = {
+                "pointsPerDay": random.choice(["0.5", "0.005", "1"]),
+                "cap": random.choice([None, "3"]),
+            }
         if random.random() < 0.3:
             settings["tiePolicy"] = "TIE_BREAK"
             settings["tieBreakers"] = random.sample([node["code"] for node in self.nodes], min(2, len(self.nodes)))
@@ -325,7 +335,9 @@ class Case:
                 self._award(unit, node)
             if rule["kind"] == "DEDUCT" and random.random() < 0.4:
                 for _ in range(random.randint(1, 3)):
-                    unit.events.append({"indicator": node["code"], "state": random.choice(["CONFIRMED", "PROPOSED", "REVOKED"])})
+                    unit.events.append(
+                        {"indicator": node["code"], "state": random.choice(["CONFIRMED", "PROPOSED", "REVOKED"])}
+                    )
             if random.random() < 0.05:
                 for item in self._leaf_items(rule):
                     unit.leaf_values[node["code"], item] = ("GIVEN", self._value(self.items[item]))
@@ -367,7 +379,9 @@ class Case:
         twin.previous = dict(first.previous)
         twin.late_days = first.late_days
         twin.events = list(first.events)
-        numbers = [key for key, (state, value) in twin.values.items() if isinstance(value, Fraction) and state == "GIVEN"]
+        numbers = [
+            key for key, (state, value) in twin.values.items() if isinstance(value, Fraction) and state == "GIVEN"
+        ]
         if numbers and self.random.random() < 0.7:
             key = self.random.choice(numbers)
             state, value = twin.values[key]
@@ -376,7 +390,10 @@ class Case:
 
 def snapshot_of(scheme: Scheme, units: Sequence[Unit]) -> Snapshot:
     """The units as columns."""
-    items = {key: column(scheme, key, [unit.values.get(key, ("MISSING", None)) for unit in units]) for key in scheme.data_items}
+    items = {
+        key: column(scheme, key, [unit.values.get(key, ("MISSING", None)) for unit in units])
+        for key in scheme.data_items
+    }
     leaf_items = {}
     for pair in sorted({pair for unit in units for pair in unit.leaf_values}):
         held = [unit.leaf_values.get(pair, unit.values.get(pair[1], ("MISSING", None))) for unit in units]
