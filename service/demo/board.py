@@ -184,7 +184,8 @@ class Printer:
         ]
         if any(row.get("overallRank") is not None for row in rows):
             columns.append(Column(self.say(Text("全区", "All")), 5, lambda row: _shown(row.get("overallRank"))))
-        columns.append(Column(self.say(Text("较上次", "Change")), 4, self._change))
+        if any(row.get("change") for row in rows):
+            columns.append(Column(self.say(Text("较上次", "Change")), 4, self._change))
         return columns
 
     def _change(self, row: Json) -> str:

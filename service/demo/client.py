@@ -123,7 +123,7 @@ class Api:
         protocol = Subprotocol("graphql-transport-ws")
         try:
             async with connect(address, subprotocols=[protocol], open_timeout=SOCKET_SECONDS, proxy=None) as socket:
-                payload = {"authorization": f"Bearer {self._token}", "acceptLanguage": self._language}
+                payload = {"authorization": f"Bearer {self._token}", "accept-language": self._language}
                 await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
                 subscribe = {"query": document, "variables": variables}
                 async for text in socket:

@@ -215,8 +215,9 @@ def _port(settings: Settings, printer: Printer) -> int:
 @contextlib.asynccontextmanager
 async def _process(settings: Settings, lines: IO[bytes], command: str) -> AsyncIterator[Process]:
     """A kaoping process of its own, asked to end afterwards, and made to where it does not."""
+    # Its standard input ends with this process, however that ends, and the process with it.
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, command, env=_environment(settings), stdin=asyncio.subprocess.DEVNULL, stdout=lines, stderr=lines
+        *PROGRAM, command, "--with-parent", env=_environment(settings), stdin=PIPE, stdout=lines, stderr=lines
     )
     try:
         yield process
