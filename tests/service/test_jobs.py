@@ -1,0 +1,315 @@
+"""The protocol of background jobs, call by call: requests that are joined, fences, failures, the reaper."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from service import jobs
+from service.access import Actor, HeldGrant, Role, system_actor
+from service.errors import AccessDenied, IllegalState, Invalid, NotFound
+from service.ids import encode_id
+from service.jobs import KINDS, Due, FenceLost, JobRun, Stopped
+from service.scoring.text import Text
+from service.worker import step_of
+from tenants.database import Database
+from tenants.ids import uuid7
+from tenants.provisioning import District
+from tests.service.working import TEST, Behaviour, effects, note
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("known")]
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' kind of job is one of the program's."""
+    monkeypatch.setitem(KINDS, TEST.name, TEST)
+
+
+def organiser(tenant: District, *, root: UUID | None = None, role: Role = Role.ORGANISER) -> Actor:
+    """An actor of that role for the whole district; its row is not needed."""
+    grant = HeldGrant(uuid7(), role, root or uuid7(), True, (), (), ())
+    return Actor(tenant.id, uuid7(), uuid7(), "MEMBER", "考核办", "ZH_CN", "Asia/Shanghai", (grant,))
+
+
+async def ask(db: Database, tenant: District, key: str = "one", **behaviour: Any) -> UUID:
+    """Request a job of the tests' kind."""
+    async with db.transaction(tenant.id) as tx:
+        return await jobs.request(
+            tx,
+            system_actor(tenant.id),
+            TEST,
+            subject=("Tenant", tenant.id),
+            dedupe_key=key,
+            arguments=Behaviour(effect=key, **behaviour),
+        )
+
+
+async def row(db: Database, tenant: District, job_id: UUID) -> asyncpg.Record:
+    """The job's row."""
+    async with db.transaction(tenant.id) as tx:
+        found = await tx.fetchrow("SELECT * FROM jobs WHERE tenant_id = $1 AND id = $2", tenant.id, job_id)
+    assert found is not None
+    return found
+
+
+async def change(db: Database, tenant: District, job_id: UUID, what: str) -> None:
+    """Turn the row's clocks, or break it."""
+    async with db.transaction(tenant.id) as tx:
+        await tx.execute(f"UPDATE jobs SET {what} WHERE tenant_id = $1 AND id = $2", tenant.id, job_id)
+
+
+async def claimed(db: Database, tenant: District, job_id: UUID) -> jobs.Claim:
+    """Claim a job that must be there to be claimed."""
+    found = await jobs.claim(db, tenant.id, job_id)
+    assert found is not None
+    return found
+
+
+async def test_every_kind_has_its_step_and_arguments() -> None:
+    for name, kind in KINDS.items():
+        assert kind.name == name
+        assert asyncio.iscoroutinefunction(step_of(kind))
+        assert kind.max_attempts >= 1
+
+
+async def test_requests_are_joined_while_a_job_waits(db: Database, tenant: District) -> None:
+    first = await ask(db, tenant, "one", seconds=1)
+    assert await ask(db, tenant, "one", seconds=2) == first
+    assert await ask(db, tenant, "another") != first
+    found = await row(db, tenant, first)
+    assert (found["want_seq"], found["state"]) == (2, "QUEUED")
+    claim = await claimed(db, tenant, first)
+    run = JobRun(db, claim, TEST)
+    assert run.arguments(TEST) == Behaviour("one", seconds=2), "the newest arguments hold"
+    async with run.committing() as tx:
+        await note(tx, "one")
+    found = await row(db, tenant, first)
+    assert (found["state"], found["done_seq"], found["percent"]) == ("SUCCEEDED", 2, 100)
+    assert found["finished_at"] is not None
+
+
+async def test_a_request_while_it_runs_starts_it_once_more(db: Database, tenant: District) -> None:
+    told: list[Sequence[object]] = []
+    job_id = await ask(db, tenant)
+    claim = await claimed(db, tenant, job_id)
+    await ask(db, tenant)
+    await ask(db, tenant)
+    assert await jobs.claim(db, tenant.id, job_id) is None, "one at a time"
+    before, db.announced = db.announced, lambda _tenant, what: told.append(what)
+    try:
+        async with JobRun(db, claim, TEST).committing():
+            pass
+    finally:
+        db.announced = before
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["done_seq"], found["want_seq"], found["attempts"]) == ("QUEUED", 1, 3, 0)
+    assert told == [[Due(job_id, claim.fence)]]
+    async with JobRun(db, await claimed(db, tenant, job_id), TEST).committing():
+        pass
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["done_seq"]) == ("SUCCEEDED", 3)
+
+
+async def test_a_request_that_rolls_back_leaves_no_job_and_rings_no_bell(db: Database, tenant: District) -> None:
+    told: list[Sequence[object]] = []
+    before, db.announced = db.announced, lambda _tenant, what: told.append(what)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            async with db.transaction(tenant.id) as tx:
+                await jobs.request(
+                    tx,
+                    system_actor(tenant.id),
+                    TEST,
+                    subject=("Tenant", tenant.id),
+                    dedupe_key="x",
+                    arguments=Behaviour("x"),
+                )
+                raise ZeroDivisionError
+    finally:
+        db.announced = before
+    assert told == []
+    async with db.transaction(tenant.id) as tx:
+        assert await tx.fetchval("SELECT count(*) FROM jobs WHERE tenant_id = $1", tenant.id) == 0
+
+
+async def test_a_finished_job_starts_anew_only_where_its_kind_says_so(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    claim = await claimed(db, tenant, job_id)
+    async with db.transaction(tenant.id) as tx:
+        await jobs.end(tx, claim, "FAILED", Text(zh="不行", en="no"))
+    assert await ask(db, tenant) == job_id
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["attempts"], found["last_error"]) == ("QUEUED", 0, None)
+    async with db.transaction(tenant.id) as tx:
+        arguments = jobs.RunArguments(uuid.uuid4())
+        subject = ("RankingRun", arguments.run_id)
+        key = {"subject": subject, "dedupe_key": "run", "arguments": arguments}
+        run = await jobs.request(tx, system_actor(tenant.id), jobs.RANKING_RUN, **key)
+    await change(db, tenant, run, "state = 'CANCELLED'")
+    with pytest.raises(RuntimeError):
+        async with db.transaction(tenant.id) as tx:
+            await jobs.request(tx, system_actor(tenant.id), jobs.RANKING_RUN, **key)
+
+
+async def test_only_the_newest_fence_commits(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    first = await claimed(db, tenant, job_id)
+    await change(db, tenant, job_id, "lease_until = now() - interval '1 s'")
+    await jobs.reap(db)
+    assert (await row(db, tenant, job_id))["crashes"] == 1
+    second = await claimed(db, tenant, job_id)
+    assert second.fence > first.fence
+    with pytest.raises(FenceLost):
+        async with JobRun(db, first, TEST).committing() as tx:
+            await note(tx, "one")
+    async with JobRun(db, second, TEST).committing() as tx:
+        await note(tx, "one")
+    with pytest.raises(FenceLost):
+        async with JobRun(db, first, TEST).committing() as tx:
+            await note(tx, "one")
+    assert await effects(db, tenant.id, "one") == 1
+    async with db.transaction(tenant.id) as tx:
+        await jobs.end(tx, first, "FAILED", Text(zh="晚了", en="late"))
+        await jobs.postpone(tx, first, Text(zh="晚了", en="late"))
+        await jobs.give_back(tx, first)
+    assert (await row(db, tenant, job_id))["state"] == "SUCCEEDED"
+
+
+async def test_a_job_whose_workers_die_is_given_up(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    for crash in range(1, jobs.MAX_CRASHES + 1):
+        await claimed(db, tenant, job_id)
+        await change(db, tenant, job_id, "lease_until = now() - interval '1 s'")
+        await jobs.reap(db)
+        found = await row(db, tenant, job_id)
+        assert found["crashes"] == crash
+    assert found["state"] == "FAILED"
+    assert "worker" in found["last_error"]
+    assert await jobs.claim(db, tenant.id, job_id) is None
+
+
+async def test_transient_failures_pause_and_end(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    claim = await claimed(db, tenant, job_id)
+    async with db.transaction(tenant.id) as tx:
+        await jobs.postpone(tx, claim, Text(zh="等等", en="wait"))
+    assert await jobs.claim(db, tenant.id, job_id) is None, "its pause is not over"
+    assert job_id not in {d.job_id for d in await jobs.due(db, limit=1000)}
+    await change(db, tenant, job_id, "run_at = now()")
+    assert job_id in {d.job_id for d in await jobs.due(db, limit=1000)}
+    claim = await claimed(db, tenant, job_id)
+    async with db.transaction(tenant.id) as tx:
+        await jobs.postpone(tx, claim, Text(zh="等等", en="wait"))
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["attempts"]) == ("FAILED", 2)
+
+
+def test_pauses_double_and_are_spread() -> None:
+    for failures, ceiling in ((1, 1.0), (2, 2.0), (5, 16.0), (40, jobs.LONGEST_PAUSE_SECONDS)):
+        pauses = [jobs.pause_seconds(failures) for _ in range(50)]
+        assert ceiling / 2 <= min(pauses) < max(pauses) <= ceiling
+
+
+async def test_what_is_given_back_costs_no_attempt(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    claim = await claimed(db, tenant, job_id)
+    async with db.transaction(tenant.id) as tx:
+        await jobs.give_back(tx, claim)
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["attempts"], found["crashes"]) == ("QUEUED", 0, 0)
+
+
+async def test_one_tenant_does_not_take_every_place(db: Database, tenant: District) -> None:
+    ids = [await ask(db, tenant, f"key {number}") for number in range(jobs.MAX_RUNNING_PER_TENANT + 2)]
+    claims = [await jobs.claim(db, tenant.id, job_id) for job_id in ids]
+    assert sum(claim is not None for claim in claims) == jobs.MAX_RUNNING_PER_TENANT
+    assert not {d.job_id for d in await jobs.due(db, limit=1000)} & set(ids)
+
+
+async def test_tenants_take_turns(db: Database, tenant: District, make_tenant: Any) -> None:
+    many = [await ask(db, tenant, f"key {number}") for number in range(4)]
+    other = await make_tenant()
+    one = await ask(db, other)
+    turns = [d.job_id for d in await jobs.due(db, limit=1000) if d.job_id in {*many, one}]
+    assert turns.index(one) == 1, "right after the first of the other tenant"
+
+
+async def test_cancel_before_it_runs(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    async with db.transaction(tenant.id) as tx:
+        await jobs.cancel(tx, organiser(tenant), job_id=encode_id("Job", job_id))
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["finished_at"] is not None) == ("CANCELLED", True)
+    with pytest.raises(IllegalState) as refused:
+        async with db.transaction(tenant.id) as tx:
+            await jobs.cancel(tx, organiser(tenant), job_id=encode_id("Job", job_id))
+    assert refused.value.legal_from == ["QUEUED", "RUNNING"]
+
+
+async def test_a_cancellation_that_comes_before_the_commit_holds(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    claim = await claimed(db, tenant, job_id)
+    async with db.transaction(tenant.id) as tx:
+        await jobs.cancel(tx, organiser(tenant), job_id=encode_id("Job", job_id))
+    assert (await row(db, tenant, job_id))["state"] == "RUNNING"
+    with pytest.raises(Stopped):
+        async with JobRun(db, claim, TEST).committing() as tx:
+            await note(tx, "one")
+    assert await effects(db, tenant.id, "one") == 0
+    async with db.transaction(tenant.id) as tx:
+        await jobs.end(tx, claim, "CANCELLED", None)
+    assert (await row(db, tenant, job_id))["state"] == "CANCELLED"
+
+
+async def test_retry_revives_a_job_that_gave_up(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    text = encode_id("Job", job_id)
+    with pytest.raises(IllegalState):
+        async with db.transaction(tenant.id) as tx:
+            await jobs.retry(tx, organiser(tenant), job_id=text)
+    claim = await claimed(db, tenant, job_id)
+    async with db.transaction(tenant.id) as tx:
+        await jobs.end(tx, claim, "FAILED", Text(zh="不行", en="no"))
+    async with db.transaction(tenant.id) as tx:
+        await jobs.retry(tx, organiser(tenant), job_id=text)
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["attempts"], found["finished_at"]) == ("QUEUED", 0, None)
+    async with db.transaction(tenant.id) as tx:
+        actions = await tx.fetch("SELECT action FROM audit_events WHERE tenant_id = $1", tenant.id)
+    assert [event["action"] for event in actions] == ["retryJob"]
+
+
+async def test_who_may_steer_a_job(db: Database, tenant: District, make_tenant: Any) -> None:
+    job_id = await ask(db, tenant)
+    await change(db, tenant, job_id, "kind = 'OPEN_CYCLE'")
+    text = encode_id("Job", job_id)
+    stranger = await make_tenant()
+    for actor, district, refusal in (
+        (organiser(tenant, role=Role.OBSERVER), tenant, AccessDenied),
+        (organiser(tenant, role=Role.SECRETARY), tenant, NotFound),
+        (organiser(stranger), stranger, NotFound),
+    ):
+        with pytest.raises(refusal):
+            async with db.transaction(district.id) as tx:
+                await jobs.cancel(tx, actor, job_id=text)
+    with pytest.raises(Invalid):
+        async with db.transaction(tenant.id) as tx:
+            await jobs.cancel(tx, organiser(tenant), job_id="nonsense")
+    async with db.transaction(tenant.id) as tx:
+        await jobs.cancel(tx, organiser(tenant), job_id=text)
+
+
+async def test_each_visible_change_raises_the_counter(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    seen = [(await row(db, tenant, job_id))["change_seq"]]
+    claim = await claimed(db, tenant, job_id)
+    seen.append((await row(db, tenant, job_id))["change_seq"])
+    async with JobRun(db, claim, TEST).committing():
+        pass
+    seen.append((await row(db, tenant, job_id))["change_seq"])
+    assert seen == sorted(set(seen))
