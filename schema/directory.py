@@ -5,6 +5,7 @@ from enum import Enum
 
 from strawberry import UNSET
 
+from schema.keyset import pinyin
 from schema.mapping import (
     ID,
     Connection,
@@ -54,7 +55,7 @@ class OrgUnitOrderField(Enum):
     """Orders of units."""
 
     CODE = Sort("By code.", (Key("{r}.code"),))
-    NAME = Sort("By name, in pinyin order.", (Key("{r}.name"),))
+    NAME = Sort("By name, in pinyin order.", (Key(pinyin("{r}.name"), "bytea"),))
     TREE = Sort("By place in the tree.", (Key("{r}.tree_path"),))
 
 

@@ -1,5 +1,6 @@
 """Typed refusals of mutations: one set of error types for all, made from the errors of `service.errors` (业务错误)."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
@@ -214,23 +215,28 @@ async def as_error(context: Context, error: refusals.KaopingError) -> Error:
                 subject=None if subject is None else await load_row(context, registered(subject[0]), subject[1]),
             )
         case refusals.VersionConflict(conflicts=conflicts):
-            return VersionConflictError(
-                **common,
-                conflicts=[
-                    VersionConflictIssue(
-                        path=list(conflict.path),
-                        current_version=conflict.current_version,
-                        current=await load_row(context, registered(conflict.type_name), conflict.id),
-                    )
-                    for conflict in conflicts
-                ],
-            )
+            return await _conflict(context, common, conflicts)
         case refusals.IdempotencyRefused(retryable=retryable):
             return IdempotencyError(**common, retryable=retryable)
         case refusals.Unavailable():
             return IdempotencyError(**common, retryable=True)
     issue = refusals.Issue(error.code, error.path or (), error.text, error.hint)
     return InputError(**common, issues=[_issue(context, issue)], issue_count=1)
+
+
+async def _conflict(context: Context, common: dict[str, Any], conflicts: Sequence[refusals.Conflict]) -> Error:
+    rows = await asyncio.gather(
+        *(load_row(context, registered(conflict.type_name), conflict.id) for conflict in conflicts)
+    )
+    listed = [
+        VersionConflictIssue(path=list(conflict.path), current_version=conflict.current_version, current=row)
+        for conflict, row in zip(conflicts, rows, strict=True)
+        if row is not None
+    ]
+    if not listed:
+        # What the caller may not see has no state to show.
+        return await as_error(context, refusals.NotFound(conflicts[0].path))
+    return VersionConflictError(**common, conflicts=listed)
 
 
 def _issue(context: Context, issue: refusals.Issue) -> InputIssue:

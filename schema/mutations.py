@@ -210,6 +210,13 @@ async def succeed(context: Context, success: type, outcome: Outcome) -> Any:
     return success(**made)
 
 
+def _value(target: type, given: Any) -> Any:
+    """A value object of an outcome: what is already one, a document, or a value that only gathers fields."""
+    if isinstance(given, target):
+        return given
+    return make(target, given, Kind.DOCUMENT) if isinstance(given, dict) else make(target, {}, Kind.ROOT)
+
+
 async def _shown(context: Context, field: StrawberryField, given: Any) -> Any:
     target: Any = field.type
     while isinstance(target, StrawberryOptional | StrawberryList):
@@ -217,7 +224,7 @@ async def _shown(context: Context, field: StrawberryField, given: Any) -> Any:
     if given is None or not isinstance(target, type) or not hasattr(target, "__strawberry_definition__"):
         return given
     if table_of(target) is None:
-        return make(target, {}, Kind.ROOT)
+        return [_value(target, each) for each in given] if isinstance(given, list | tuple) else _value(target, given)
     if isinstance(given, list | tuple):
         rows = await asyncio.gather(*(load_row(context, target, UUID(str(each))) for each in given))
         return [row for row in rows if row is not None]

@@ -1,12 +1,10 @@
-"""The whole schema, built once; `make schema` writes it to schema/schema.graphql, which is under review (完整接口)."""
+"""The whole schema, built once and shared (完整接口)."""
 
 import importlib
 import importlib.util
 from functools import cache
-from pathlib import Path
 
 import strawberry
-from graphql import DirectiveDefinitionNode, TypeDefinitionNode, parse, print_ast
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition
 
@@ -20,7 +18,6 @@ NOUNS = (
     "directory",
     "members",
     "viewer",
-    "viewer",
     "items",
     "schemes",
     "cycles",
@@ -32,8 +29,6 @@ NOUNS = (
     "audit",
 )
 """One module per noun; importing it declares its types."""
-
-SNAPSHOT = Path(__file__).with_name("schema.graphql")
 
 
 @cache
@@ -61,24 +56,3 @@ def implementing_types() -> list[type]:
         if isinstance(definition, StrawberryObjectDefinition) and definition.interfaces and not definition.is_interface:
             found.append(cls)
     return found
-
-
-def write_snapshot() -> None:
-    """Write schema.graphql."""
-    SNAPSHOT.write_text(snapshot(), encoding="utf-8")
-
-
-def snapshot() -> str:
-    """The printed schema: types by name, fields as declared.
-
-    The declaration of @oneOf is left out: it is built into GraphQL, and has no description. Strawberry's own sorting is
-    not used: it makes enumerations plain ones, which no longer know their Python members.
-    """
-    printed = parse(build_schema().as_str())
-    definitions = [each for each in printed.definitions if not isinstance(each, DirectiveDefinitionNode)]
-    definitions.sort(key=lambda each: each.name.value if isinstance(each, TypeDefinitionNode) else "")
-    return "\n\n".join(print_ast(each) for each in definitions) + "\n"
-
-
-if __name__ == "__main__":
-    write_snapshot()

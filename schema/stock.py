@@ -102,6 +102,7 @@ async def _run(batch: _Batch) -> None:
         for future in batch.futures:
             if not future.done():
                 future.set_exception(error)
+                future.exception()  # Nobody may be waiting any more: a sibling's fault can have ended the operation.
 
 
 # ---- a field's value

@@ -10,7 +10,6 @@ from service.ids import decode_id, encode_id
 from tenants.database import Database
 from tenants.ids import uuid7
 from tenants.provisioning import District
-
 from tests.schema.conftest import Caller, MakeCaller, held
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +17,10 @@ pytestmark = pytest.mark.anyio
 ERROR = "... on Error { __typename code message path hint }"
 
 CREATE_CATEGORY = f"""mutation ($input: CreateCategoryInput!) {{
-  createCategory(input: $input) {{ ... on CreateCategorySuccess {{ category {{ id code name unitCount version }} }} {ERROR} }}
+  createCategory(input: $input) {{
+    ... on CreateCategorySuccess {{ category {{ id code name unitCount version }} }}
+    {ERROR}
+  }}
 }}"""
 
 IMPORT = f"""mutation ($input: ImportOrgUnitsInput!) {{
@@ -38,7 +40,9 @@ RENAME = f"""mutation ($input: RenameOrgUnitInput!) {{
   }}
 }}"""
 
-PAGE = """query ($first: Int, $after: String, $last: Int, $before: String, $orderBy: [OrgUnitOrder!], $filter: OrgUnitFilter) {
+PAGE = """query (
+  $first: Int, $after: String, $last: Int, $before: String, $orderBy: [OrgUnitOrder!], $filter: OrgUnitFilter
+) {
   orgUnits(first: $first, after: $after, last: $last, before: $before, orderBy: $orderBy, filter: $filter) {
     edges { cursor node { code } }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
