@@ -5,6 +5,7 @@ accounts, tokens and grants.
 """
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -38,8 +39,13 @@ SHOWN_PREFIX = 12
 """Characters of a service token's secret part that stay readable, to recognise it by."""
 
 _hasher = PasswordHasher()
-# Checked where there is no such account, so that the answer takes as long as for a wrong password.
-_NOBODY = _hasher.hash("nobody has this password")
+
+
+@functools.cache
+def _nobody() -> str:
+    """Checked where there is no such account, so that the answer takes as long as for a wrong password."""
+    return _hasher.hash("nobody has this password")
+
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ async def sign_in(
             await reader.close()
         member = found[0] if found else None
     stored = member["password_hash"] if member else None
-    right = await asyncio.to_thread(_verify, stored or _NOBODY, password[: LONGEST_PASSWORD + 1])
+    right = await asyncio.to_thread(_verify, stored, password[: LONGEST_PASSWORD + 1])
     if member is None or stored is None or not right:
         raise unauthenticated(
             Text(zh="区代码、登录名或密码不正确。", en="District, sign-in name or password is wrong.")
@@ -353,9 +359,9 @@ async def revoke_service_token(tx: Transaction, actor: Actor, *, service_token_i
     return UUID(str(row["id"]))
 
 
-def _verify(stored: str, password: str) -> bool:
+def _verify(stored: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(stored, password)
+        return _hasher.verify(stored or _nobody(), password)
     except (VerificationError, InvalidHashError):
         return False
 
