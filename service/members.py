@@ -47,7 +47,6 @@ def _nobody() -> str:
     return _hasher.hash("nobody has this password")
 
 
-
 @dataclass(frozen=True)
 class GrantSpec:
     """A role at a unit as it is asked for: ids as text, empty lists do not narrow."""
