@@ -104,7 +104,17 @@ class Settings(BaseSettings):
     )
     graphiql: bool | None = Field(
         default=None,
-        description="Whether GraphiQL is served at /graphql; by default only on embedded servers.",
+        description="Whether GraphiQL is served at /graphiql; by default only on embedded servers.",
+    )
+    body_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=64 * 1024,
+        le=1024 * 1024 * 1024,
+        description="The longest request body and WebSocket message, in bytes; a mutation carries up to 20,000 rows.",
+    )
+    allowed_origins: str = Field(
+        default="",
+        description="Pages of other origins that may use the API from a browser: `https://a.example,https://b.example`.",
     )
     pool_size: int = Field(
         default=10, ge=2, le=200, description="Connections to PostgreSQL per process, at most. Keep the sum in mind."
@@ -126,6 +136,11 @@ class Settings(BaseSettings):
     def graphiql_enabled(self) -> bool:
         """GRAPHIQL as it was set, or its default."""
         return self.embedded if self.graphiql is None else self.graphiql
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """ALLOWED_ORIGINS, one by one."""
+        return tuple(origin.strip().rstrip("/") for origin in self.allowed_origins.split(",") if origin.strip())
 
     def faults(self) -> list[str]:
         """What contradicts or is missing, in sentences; each value by itself was checked when it was read."""

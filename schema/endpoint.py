@@ -1,0 +1,225 @@
+"""GraphQL over HTTP: one request, one answer, and a coded error for everything that can be wrong (HTTP 接口).
+
+Follows the GraphQL-over-HTTP draft: `application/graphql-response+json` where a client names it, else JSON, for which a
+request refused as GraphQL is 200. GET takes queries only. Nothing but a bearer token says who asks, so that no page can
+make a browser act for its user.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import orjson
+from graphql import OperationType
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from schema import masking
+from schema.execution import Answer, Engine, OperationContext, encode
+from schema.masking import Refusal
+from schema.negotiation import GRAPHQL_RESPONSE, JSON, choose_media_type
+from schema.options import EndpointOptions
+from schema.requests import read_request
+from service.errors import AccessDenied, ErrorCode
+from service.language import Language, choose_language
+from service.scoring.text import Text
+
+_CONTENT_TYPE = re.compile(r"""\s*application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*""", re.IGNORECASE)
+
+
+class Enter(Protocol):
+    """Opens the context of one operation; raises AccessDenied (UNAUTHENTICATED) for a token that does not hold."""
+
+    async def __call__(
+        self, *, authorization: str | None, accept_language: str | None, request_id: str
+    ) -> OperationContext:
+        """The context, which the caller closes."""
+
+
+class _TooLong(Exception):
+    pass
+
+
+class GraphQLEndpoint:
+    """The ASGI application at the API's address; WebSockets go to `sockets`."""
+
+    def __init__(self, engine: Engine, enter: Enter, options: EndpointOptions, sockets: ASGIApp) -> None:
+        self.engine = engine
+        self.enter = enter
+        self.options = options
+        self.sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request, or serve one WebSocket."""
+        if scope["type"] == "websocket":
+            await self.sockets(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        language = choose_language(request.headers.get("accept-language"), self.options.language)
+        media = choose_media_type(request.headers.get("accept"))
+        request_id = request_id_of(scope)
+        try:
+            answer = await self._answer(request, language, media, request_id)
+            response = self._response(answer.body, 200 if answer.ran or media == JSON else 400, media)
+        except Refusal as refusal:
+            status = 200 if refusal.well_formed and media == JSON and refusal.status == 400 else refusal.status
+            response = self._response({"errors": refusal.errors}, status, media, refusal.headers)
+        except Exception as error:
+            response = self._response({"errors": [masking.exception_error(error, language, request_id)]}, 500, media)
+        response.headers["content-language"] = language
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, language: Language, media: str | None, request_id: str) -> Answer:
+        self._check_transport(request, language, media)
+        asked = read_request(await self._read(request, language), language)
+        try:
+            context = await self.enter(
+                authorization=request.headers.get("authorization"),
+                accept_language=request.headers.get("accept-language"),
+                request_id=request_id,
+            )
+        except AccessDenied as denied:
+            raise masking.unauthenticated(denied, language) from None
+        try:
+            operation = self.engine.prepare(asked, language)
+            request.state.operation = f"{operation.type.value} {operation.name or '-'}"[:80]
+            self._check_method(request.method, operation.type, language)
+            self.engine.admit(operation, context)
+            return await self.engine.execute(operation, asked.variables, context, request_id)
+        finally:
+            await context.close()
+
+    def _check_transport(self, request: Request, language: Language, media: str | None) -> None:
+        if media is None:
+            raise masking.refuse(
+                language,
+                ErrorCode.BAD_USER_INPUT,
+                Text(zh="没有可接受的响应格式。", en="No acceptable media type."),
+                status=406,
+                hint=Text(zh=f"可选：{GRAPHQL_RESPONSE}、{JSON}。", en=f"Accept {GRAPHQL_RESPONSE} or {JSON}."),
+            )
+        if request.method not in ("GET", "POST"):
+            raise _not_allowed("GET, POST", language)
+        length = len(request.scope.get("query_string", b""))
+        if length > self.options.url_bytes:
+            raise masking.refuse(
+                language,
+                ErrorCode.TOO_LARGE,
+                Text(
+                    zh=f"查询串有{length}字节，上限{self.options.url_bytes}字节。",
+                    en=f"The query string has {length} bytes, the limit is {self.options.url_bytes}.",
+                ),
+                status=414,
+                hint=Text(zh="请改用 POST。", en="Use POST."),
+            )
+        if request.method == "POST" and not _CONTENT_TYPE.fullmatch(request.headers.get("content-type", "")):
+            raise _unsupported(
+                Text(zh="Content-Type 必须是 application/json（UTF-8）。", en="Content-Type must be application/json."),
+                language,
+            )
+        if request.method == "POST" and request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise _unsupported(Text(zh="不支持压缩的请求体。", en="A compressed body is not supported."), language)
+
+    async def _read(self, request: Request, language: Language) -> object:
+        if request.method == "GET":
+            return _read_parameters(request.query_params, language)
+        limit = self.options.body_bytes
+        try:
+            return orjson.loads(await _read_body(request, limit))
+        except _TooLong:
+            raise masking.refuse(
+                language,
+                ErrorCode.TOO_LARGE,
+                Text(zh=f"请求体超过上限{limit}字节。", en=f"The body is above the limit of {limit} bytes."),
+                status=413,
+                hint=Text(zh="请分成几次提交。", en="Send it in several parts."),
+                headers={"connection": "close"},
+            ) from None
+        except orjson.JSONDecodeError as error:
+            raise _not_json("", error, language) from None
+
+    def _check_method(self, method: str, type_: OperationType, language: Language) -> None:
+        if type_ is OperationType.SUBSCRIPTION:
+            raise masking.refuse(
+                language,
+                ErrorCode.BAD_USER_INPUT,
+                Text(zh="订阅须经 WebSocket 发起。", en="Subscriptions need a WebSocket."),
+                hint=Text(zh="请用 graphql-transport-ws 协议。", en="Use the protocol graphql-transport-ws."),
+            )
+        if method == "GET" and type_ is not OperationType.QUERY:
+            raise _not_allowed("POST", language)
+
+    def _response(
+        self, body: Mapping[str, Any], status: int, media: str | None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        media = media or JSON
+        response = Response(encode(body), status, headers)
+        response.headers["content-type"] = f"{media}; charset=utf-8"
+        response.headers["cache-control"] = "no-store"
+        response.headers["vary"] = "Accept, Accept-Language, Authorization"
+        return response
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that the app gave this request, or a new one."""
+    given = scope.get("state", {}).get("request_id")
+    return given if isinstance(given, str) else uuid.uuid4().hex
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    declared = Headers(scope=request.scope).get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise _TooLong
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise _TooLong
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read_parameters(parameters: Mapping[str, str], language: Language) -> dict[str, object]:
+    body: dict[str, object] = {name: parameters[name] for name in ("query", "operationName") if name in parameters}
+    for name in ("variables", "extensions"):
+        if parameters.get(name):
+            try:
+                body[name] = orjson.loads(parameters[name])
+            except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+                raise _not_json(name, error, language) from None
+    return body
+
+
+def _not_json(name: str, error: Exception, language: Language) -> Refusal:
+    place = f" {error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+    return masking.refuse(
+        language,
+        ErrorCode.BAD_USER_INPUT,
+        Text(
+            zh=f"{name or '请求体'}不是有效的 UTF-8 JSON{place}。",
+            en=f"{name or 'The body'} is not JSON in UTF-8{place}.",
+        ),
+        path=(name,) if name else None,
+        hint=Text(zh="请检查引号、逗号和编码。", en="Look at quotes, commas and the encoding."),
+    )
+
+
+def _not_allowed(allow: str, language: Language) -> Refusal:
+    return masking.refuse(
+        language,
+        ErrorCode.BAD_USER_INPUT,
+        Text(zh=f"请用 {allow} 方法。", en=f"Use {allow}."),
+        status=405,
+        hint=Text(zh="GET 只用于查询，变更须用 POST。", en="GET is for queries; a mutation needs POST."),
+        headers={"allow": allow},
+    )
+
+
+def _unsupported(text: Text, language: Language) -> Refusal:
+    hint = Text(zh='请发送 {"query": "…"}。', en='Send {"query": "…"}.')
+    return masking.refuse(language, ErrorCode.BAD_USER_INPUT, text, status=415, hint=hint)
