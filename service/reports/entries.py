@@ -1,0 +1,274 @@
+"""Saving values (保存填报值): one or thousands in a call, all or none, by the side that fills the task."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from service import audit
+from service.access import SYSTEM, Actor
+from service.checks import Check
+from service.errors import (
+    AccessDenied,
+    Conflict,
+    Contact,
+    ErrorCode,
+    IllegalState,
+    NotFound,
+    Path,
+    VersionConflict,
+)
+from service.reports import findings
+from service.reports.rights import (
+    FILLING_STATES,
+    LOCK_CONTACT_UNIT,
+    LOCK_SINCE,
+    LOCKS,
+    TASK_LOCK,
+    TASK_VISIBLE,
+    WRITABLE_STATES,
+    of_lock,
+    placed,
+)
+from service.reports.values import Content, PinnedItem, Value, read_value
+from service.scoring.text import Text
+from tenants.database import Transaction
+from tenants.ids import uuid7s
+
+MOST_ENTRIES = 5_000
+"""Values saved in one call."""
+
+
+@dataclass(frozen=True)
+class EntrySpec:
+    """A value for a task as it is asked for; `version` is that of the entry that was read, None for the first value."""
+
+    task_id: str
+    content: Content
+    version: int | None = None
+    note: str | None = None
+    reason: str | None = None
+
+
+async def save_entries(tx: Transaction, actor: Actor, *, entries: Sequence[EntrySpec]) -> list[UUID]:
+    """Keep values as drafts; the entries' ids, in order.
+
+    A task that came back stays RETURNED until it is submitted again. Raises Invalid, NotFound, AccessDenied,
+    IllegalState (with the reason that LOCKS names) or VersionConflict; then nothing was written.
+    """
+    check = Check()
+    path: Path = ("input", "entries")
+    if not entries:
+        check.invalid(path, "至少填一个值。", "Give at least one value.")
+    check.at_most(path, entries, MOST_ENTRIES)
+    check.done()
+    paths = [(*path, str(place)) for place in range(len(entries))]
+    task_ids = _distinct(check, [(*at, "taskId") for at in paths], [entry.task_id for entry in entries])
+    notes = [check.prose((*at, "note"), entry.note) for at, entry in zip(paths, entries, strict=True)]
+    reasons = [check.prose((*at, "reason"), entry.reason) for at, entry in zip(paths, entries, strict=True)]
+    check.done()
+
+    rows = await lock_tasks(tx, actor, task_ids)
+    tasks = [_found(rows, task_id, (*at, "taskId")) for task_id, at in zip(task_ids, paths, strict=True)]
+    for task, at in zip(tasks, paths, strict=True):
+        refuse_locked(task, (*at, "taskId"))
+    conflicts = []
+    for task, entry, at in zip(tasks, entries, paths, strict=True):
+        if task["entry_id"] is None and entry.version is not None:
+            check.invalid(
+                (*at, "version"),
+                "该任务还没有填报值，请不要填写版本号。",
+                "The task has no value yet; leave the version out.",
+            )
+        elif task["entry_id"] is not None and entry.version != task["entry_version"]:
+            conflicts.append(Conflict((*at, "version"), task["entry_version"], "Entry", task["entry_id"]))
+    if conflicts:
+        raise VersionConflict(conflicts)
+    items = await pinned_items(tx, {task["scheme_version_id"] for task in tasks})
+    values = [
+        read_value(check, (*at, "content"), entry.content, items[task["scheme_version_id"], task["data_item_id"]])
+        for task, entry, at in zip(tasks, entries, paths, strict=True)
+    ]
+    check.done()
+
+    saved = await _write(tx, actor, tasks, [value for value in values if value is not None], notes, reasons)
+    await findings.refresh(tx, tasks)
+    await _record(tx, actor, tasks, saved)
+    return [row["id"] for row in saved]
+
+
+async def lock_tasks(tx: Transaction, actor: Actor, task_ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
+    """The tasks that the actor may see, locked against other writers, with their entries and the reason of a lock.
+
+    Locks come first and by id, and what is read is read after them: two writers meet here and nowhere else.
+    """
+    await tx.execute(
+        """WITH held AS (SELECT id FROM tasks WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id
+                         FOR NO KEY UPDATE)
+           SELECT count(*) FROM held""",
+        tx.tenant_id,
+        list(task_ids),
+    )
+    rows = await tx.fetch(
+        placed(
+            f"""
+            SELECT ta.id, ta.state, ta.cycle_id, ta.cycle_unit_id, ta.data_item_id, ta.filler, ta.report_id, ta.due_on,
+                   ta.due_at, ta.closes_at, ta.return_review_id, cy.scheme_version_id, cy.state AS cycle_state,
+                   en.id AS entry_id, en.version AS entry_version, en.state AS entry_state, en.revision,
+                   en.revision_id, lk.name AS lock,
+                   {of_lock("lk.name", LOCK_SINCE)} AS lock_since,
+                   {of_lock("lk.name", LOCK_CONTACT_UNIT)} AS lock_unit_id
+            FROM tasks ta
+            JOIN cycles cy ON cy.tenant_id = ta.tenant_id AND cy.id = ta.cycle_id
+            LEFT JOIN entries en ON en.tenant_id = ta.tenant_id AND en.task_id = ta.id
+            CROSS JOIN LATERAL (SELECT {TASK_LOCK} AS name) lk
+            WHERE ta.tenant_id = $1 AND ta.id = ANY ($2::uuid[]) AND {TASK_VISIBLE}
+            FOR SHARE OF cy
+            """,
+            t="ta",
+            actor="$3",
+            all="$4",
+        ),
+        tx.tenant_id,
+        list(task_ids),
+        actor.id,
+        actor.sees_all,
+    )
+    return {row["id"]: row for row in rows}
+
+
+def refuse_locked(task: asyncpg.Record, path: Path) -> None:
+    """Raise what the task's lock says, if it has one."""
+    if task["lock"] is None:
+        return
+    lock = LOCKS[task["lock"]]
+    contacts = [Contact(lock.contact[0], task["lock_unit_id"])]
+    if lock.code is ErrorCode.FORBIDDEN:
+        raise AccessDenied(lock.text, required_roles=[lock.contact[0]], contacts=contacts, path=path, hint=lock.hint)
+    over = task["lock"] == "CYCLE_OVER"
+    raise IllegalState(
+        lock.text,
+        code=lock.code,
+        state=task["cycle_state"] if over else task["state"],
+        legal_from=FILLING_STATES if over else WRITABLE_STATES,
+        since=task["lock_since"],
+        contacts=contacts,
+        subject=("Cycle", task["cycle_id"]) if over else ("Task", task["id"]),
+        path=path,
+        hint=lock.hint,
+    )
+
+
+async def pinned_items(tx: Transaction, version_ids: set[UUID]) -> dict[tuple[UUID, UUID], PinnedItem]:
+    """All data items of scheme versions as these pinned them, by (version, item)."""
+    rows = await tx.fetch(
+        """SELECT scheme_version_id, data_item_id, code, name, type, unit_of_measure, scale, minimum, maximum, options
+           FROM scheme_version_items WHERE tenant_id = $1 AND scheme_version_id = ANY ($2::uuid[])""",
+        tx.tenant_id,
+        list(version_ids),
+    )
+    return {(row["scheme_version_id"], row["data_item_id"]): PinnedItem.of(row) for row in rows}
+
+
+async def _write(
+    tx: Transaction,
+    actor: Actor,
+    tasks: Sequence[asyncpg.Record],
+    values: Sequence[Value],
+    notes: Sequence[str | None],
+    reasons: Sequence[str | None],
+) -> list[asyncpg.Record]:
+    count = len(tasks)
+    new_entries, new_revisions = uuid7s(count), uuid7s(count)
+    return await tx.fetch(
+        """
+        WITH given AS (
+            SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::numeric[], $7::jsonb[], $8::text[],
+                                 $9::text[])
+                     WITH ORDINALITY
+                     AS g (task_id, cycle_id, entry_id, revision_id, number, detail, note, reason, place)
+        ), kept AS (
+            INSERT INTO entries AS en (tenant_id, id, task_id, cycle_id, state, revision, revision_id, number, detail,
+                                       note, source, by_id, at, days_late, version)
+            SELECT $1, entry_id, task_id, cycle_id, 'DRAFT', 1, revision_id, number, detail, note,
+                   coalesce((SELECT sv.source FROM tasks st
+                             JOIN cycles sc ON sc.tenant_id = st.tenant_id AND sc.id = st.cycle_id
+                             JOIN scheme_version_items sv ON sv.tenant_id = sc.tenant_id
+                                  AND sv.scheme_version_id = sc.scheme_version_id AND sv.data_item_id = st.data_item_id
+                             WHERE st.tenant_id = $1 AND st.id = g.task_id), 'REPORTED'), $10, now(), 0, 1
+            FROM given g
+            ON CONFLICT (tenant_id, task_id) DO UPDATE
+            SET state = 'DRAFT', revision = en.revision + 1, revision_id = EXCLUDED.revision_id,
+                number = EXCLUDED.number, detail = EXCLUDED.detail, note = EXCLUDED.note, by_id = EXCLUDED.by_id,
+                at = EXCLUDED.at, version = en.version + 1
+            RETURNING en.id, en.task_id, en.revision, en.revision_id, en.number, en.detail, en.note, en.source, en.at,
+                      en.version
+        ), written AS (
+            INSERT INTO entry_revisions (tenant_id, id, entry_id, revision, number, detail, note, source, by_id, at,
+                                         reason)
+            SELECT $1, ke.revision_id, ke.id, ke.revision, ke.number, ke.detail, ke.note, ke.source, $10, ke.at,
+                   g.reason
+            FROM kept ke JOIN given g ON g.task_id = ke.task_id
+        ), drafted AS (
+            UPDATE tasks SET state = 'DRAFTED'
+            WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) AND state = 'OPEN'
+        )
+        SELECT ke.* FROM kept ke JOIN given g ON g.task_id = ke.task_id ORDER BY g.place
+        """,
+        tx.tenant_id,
+        [task["id"] for task in tasks],
+        [task["cycle_id"] for task in tasks],
+        new_entries,
+        new_revisions,
+        [value.number for value in values],
+        [value.detail_json for value in values],
+        list(notes),
+        list(reasons),
+        None if actor.id == SYSTEM else actor.id,
+    )
+
+
+async def _record(
+    tx: Transaction, actor: Actor, tasks: Sequence[asyncpg.Record], saved: Sequence[asyncpg.Record]
+) -> None:
+    # Values stay out of the audit: drafts are for the side that fills them. The digest proves which ones were meant.
+    rows = [
+        [str(row["task_id"]), row["revision"], None if row["number"] is None else f"{row['number']:f}", row["detail"]]
+        for row in saved
+    ]
+    single = len(saved) == 1
+    cycles = {task["cycle_id"] for task in tasks}
+    subject = ("Entry", saved[0]["id"]) if single else ("Cycle", cycles.pop()) if len(cycles) == 1 else None
+    await audit.append(
+        tx,
+        actor,
+        "saveEntries",
+        subject=subject,
+        summary=Text(zh=f"保存填报值{len(saved)}项", en=f"Saved {len(saved)} value(s)"),
+        facts={"count": len(saved), "digest": digest_of(rows)},
+    )
+
+
+def digest_of(rows: object) -> str:
+    """SHA-256, hex, of rows as canonical JSON: proves later what a bulk change was made of."""
+    return hashlib.sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _distinct(check: Check, paths: Sequence[Path], raw: Sequence[str]) -> list[UUID]:
+    seen: dict[UUID, None] = {}
+    for path, text in zip(paths, raw, strict=True):
+        task_id = check.id(path, text, "Task")
+        if task_id in seen:
+            check.duplicate(path, "同一任务出现了两次。", "The task occurs twice.")
+        elif task_id is not None:
+            seen[task_id] = None
+    return list(seen)
+
+
+def _found(rows: dict[UUID, asyncpg.Record], task_id: UUID, path: Path) -> asyncpg.Record:
+    if task_id not in rows:
+        raise NotFound(path)
+    return rows[task_id]

@@ -1,0 +1,196 @@
+"""Values as people enter them and as rows keep them (填报值): read and judged against the pinned item.
+
+Numbers and yes-no (1, 0) stand in `number`; choices, counts and scores in `detail`:
+{"choice": code}, {"counts": {code: n}}, {"scores": ["95", …]}.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from service.checks import Check
+from service.errors import Path
+from service.scoring.text import Text
+
+MOST_SCORES = 1000
+"""Scores of one value."""
+
+MOST_COUNTED = 1_000_000_000
+"""Greatest named count."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A value as it was typed: exactly one field is not None, the one of the item's type."""
+
+    number: str | None = None
+    yes_no: bool | None = None
+    choice: str | None = None
+    counts: Sequence[tuple[str, int]] | None = None
+    scores: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value as rows keep it."""
+
+    number: Decimal | None = None
+    detail: dict[str, Any] | None = None
+
+    @property
+    def detail_json(self) -> str | None:
+        """The detail as JSON text."""
+        return None if self.detail is None else orjson.dumps(self.detail, option=orjson.OPT_SORT_KEYS).decode()
+
+
+@dataclass(frozen=True)
+class PinnedItem:
+    """A data item as a scheme version pinned it."""
+
+    id: UUID
+    code: str
+    name: str
+    type: str
+    unit_of_measure: str | None
+    scale: int
+    minimum: Decimal | None
+    maximum: Decimal | None
+    options: tuple[tuple[str, str], ...]
+    """(code, name), in order."""
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> "PinnedItem":
+        """From a row of `scheme_version_items`."""
+        options = orjson.loads(row["options"])
+        return cls(
+            id=row["data_item_id"],
+            code=row["code"],
+            name=row["name"],
+            type=row["type"],
+            unit_of_measure=row["unit_of_measure"],
+            scale=row["scale"],
+            minimum=row["minimum"],
+            maximum=row["maximum"],
+            options=tuple((option["code"], option.get("name") or option["code"]) for option in options),
+        )
+
+
+_FIELDS = {
+    "NUMBER": ("number", Text(zh="数值", en="a number")),
+    "INTEGER": ("number", Text(zh="整数", en="a whole number")),
+    "YES_NO": ("yesNo", Text(zh="是或否", en="yes or no")),
+    "CHOICE": ("choice", Text(zh="选项", en="a choice")),
+    "COUNTS": ("counts", Text(zh="各项计数", en="named counts")),
+    "SCORES": ("scores", Text(zh="一组评分", en="a list of scores")),
+}
+
+
+def read_value(check: Check, path: Path, content: Content, item: PinnedItem) -> Value | None:
+    """The value, or None after noting at least one fault; `path` is that of the content."""
+    wanted, kind = _FIELDS[item.type]
+    given = [
+        name
+        for name, part in (
+            ("number", content.number),
+            ("yesNo", content.yes_no),
+            ("choice", content.choice),
+            ("counts", content.counts),
+            ("scores", content.scores),
+        )
+        if part is not None
+    ]
+    if given != [wanted]:
+        check.invalid(
+            (*path, *given[:1]),
+            f"数据项“{item.name}”应填{kind.zh}。",
+            f'"{item.name}" takes {kind.en}.',
+            hint=Text(zh=f"请只填写 {wanted}。", en=f"Give {wanted} and nothing else."),
+        )
+        return None
+    path = (*path, wanted)
+    match item.type:
+        case "YES_NO":
+            return Value(number=Decimal(1 if content.yes_no else 0))
+        case "CHOICE":
+            assert content.choice is not None
+            return _choice(check, path, content.choice, item)
+        case "COUNTS":
+            assert content.counts is not None
+            return _counts(check, path, content.counts, item)
+        case "SCORES":
+            assert content.scores is not None
+            return _scores(check, path, content.scores, item)
+    assert content.number is not None
+    number = _number(check, path, content.number, item)
+    return None if number is None else Value(number=number)
+
+
+def _number(check: Check, path: Path, raw: str, item: PinnedItem) -> Decimal | None:
+    scale = 0 if item.type == "INTEGER" else item.scale
+    return check.decimal(path, raw, scale=scale, minimum=item.minimum, maximum=item.maximum)
+
+
+def _choice(check: Check, path: Path, code: str, item: PinnedItem) -> Value | None:
+    if code in (option for option, _ in item.options):
+        return Value(detail={"choice": code})
+    check.invalid(path, f"“{code[:40]}”不在选项之内。", f'"{code[:40]}" is not among the options.', hint=_options(item))
+    return None
+
+
+def _counts(check: Check, path: Path, counts: Sequence[tuple[str, int]], item: PinnedItem) -> Value | None:
+    codes = [option for option, _ in item.options]
+    found: dict[str, int] = {}
+    sound = check.at_most(path, counts, len(codes))
+    for place, (code, number) in enumerate(counts if sound else ()):
+        at = (*path, str(place))
+        if code not in codes:
+            check.invalid(
+                (*at, "option"),
+                f"没有名为“{code[:40]}”的计数。",
+                f'There is no count "{code[:40]}".',
+                hint=_options(item),
+            )
+        elif code in found:
+            check.duplicate((*at, "option"), f"“{code}”重复。", f'"{code}" occurs twice.')
+        elif not 0 <= number <= MOST_COUNTED:
+            check.invalid(
+                (*at, "count"), f"计数应为0至{MOST_COUNTED}。", f"A count is 0 to {MOST_COUNTED}; got {number}."
+            )
+        else:
+            low = item.minimum is not None and number < item.minimum
+            high = item.maximum is not None and number > item.maximum
+            if low or high:
+                bound = item.minimum if low else item.maximum
+                check.invalid(
+                    (*at, "count"),
+                    f"{number}{'小于下限' if low else '大于上限'}{bound:f}。",
+                    f"{number} is {'below the least' if low else 'above the greatest'} value {bound:f}.",
+                )
+            else:
+                found[code] = number
+                continue
+        sound = False
+    return Value(detail={"counts": found}) if sound else None
+
+
+def _scores(check: Check, path: Path, scores: Sequence[str], item: PinnedItem) -> Value | None:
+    if not scores:
+        check.invalid(path, "至少填一个评分。", "Give at least one score.")
+        return None
+    if not check.at_most(path, scores, MOST_SCORES):
+        return None
+    numbers = [_number(check, (*path, str(place)), raw, item) for place, raw in enumerate(scores)]
+    found = [number for number in numbers if number is not None]
+    return Value(detail={"scores": [f"{number:f}" for number in found]}) if len(found) == len(numbers) else None
+
+
+def _options(item: PinnedItem) -> Text:
+    return Text(
+        zh="可选：" + "、".join(f"{code}（{name}）" for code, name in item.options),
+        en="One of: " + ", ".join(code for code, _ in item.options),
+    )
