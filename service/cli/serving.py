@@ -14,15 +14,13 @@ import uvloop
 from starlette.types import ASGIApp
 
 from service import logs
-from service.cli.common import Failure, app_url, data_option, documented, running
+from service.cli.common import Failure, app_url, data_option, documented, running, secret
+from service.doorbell import Doorbell
 from service.settings import Settings
 from tenants.database import Database
 
 DRAIN_SECONDS = 25
 """How long requests under way may still take after SIGTERM."""
-
-SOCKET_MESSAGE_BYTES = 1024 * 1024
-"""The largest message that a subscription's WebSocket takes."""
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -86,13 +84,15 @@ def worker_command(with_parent: bool, data: Path | None) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket, compose: Compose) -> None:
     db = await Database.connect(app_url(settings), max_size=settings.pool_size)
+    doorbell = Doorbell(secret(settings.redis_url))
+    db.announced = doorbell.announced
     try:
         config = uvicorn.Config(
             await compose(settings, db),
             loop="uvloop",
             http="httptools",
             ws="websockets-sansio",
-            ws_max_size=SOCKET_MESSAGE_BYTES,
+            ws_max_size=settings.body_bytes,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -105,6 +105,7 @@ async def _serve(settings: Settings, listener: socket.socket, compose: Compose) 
             signal.signal(number, lambda _signal, _frame: None)
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:
+        await doorbell.close()
         await db.close()
 
 
