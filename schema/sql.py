@@ -61,14 +61,11 @@ class Bound:
 
 @dataclass(slots=True)
 class Statement:
-    """One statement under construction: its parameters in order. The tenant is always `$1`."""
+    """One statement under construction: its parameters in order, each bound when a template first uses it."""
 
     viewpoint: Viewpoint
     arguments: list[Any] = field(default_factory=list)
     _named: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.named("tenant", self.viewpoint.tenant_id, "uuid")
 
     def bind(self, value: Any, sql_type: str) -> str:
         """A new parameter: `$n::type`."""
@@ -88,7 +85,7 @@ class Statement:
             return known if isinstance(known, str) else self.named(f"own {known.name}", known.value, known.sql_type)
         match name:
             case "tenant":
-                return self._named["tenant"]
+                return self.named("tenant", self.viewpoint.tenant_id, "uuid")
             case "actor":
                 return self.named("actor", self.viewpoint.actor_id, "uuid")
             case "all":

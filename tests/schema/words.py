@@ -1,0 +1,217 @@
+"""A small schema that uses every word of `schema.mapping`, over queries instead of tables (测试用类型)."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+
+from schema.mapping import (
+    ID,
+    Argument,
+    Connection,
+    Key,
+    Node,
+    Order,
+    Sort,
+    Variants,
+    by_id,
+    by_ids,
+    column,
+    condition,
+    connection,
+    described,
+    document,
+    embedded,
+    enumeration,
+    expression,
+    filter_type,
+    identifier,
+    interface,
+    listing,
+    order_type,
+    query,
+    reference,
+    relation,
+    table,
+    value,
+)
+from schema.scalars import Rational
+
+BOOKS = """(SELECT {tenant} AS tenant_id, bb.* FROM (VALUES
+    ('00000000-0000-7000-8000-000000000001'::uuid, '论语', 'PRINTED', 12.50::numeric, 2,
+     '{"kind": "SHELF", "place": "甲", "height": "1.50", "owner": "00000000-0000-7000-8000-00000000000a"}'::jsonb,
+     '[{"name": "序", "pages": 3}, {"name": "学而", "pages": 9}]'::jsonb,
+     ARRAY['00000000-0000-7000-8000-00000000000b', '00000000-0000-7000-8000-00000000000a']::uuid[],
+     ARRAY['PRINTED', 'COPIED'], 'Person', '00000000-0000-7000-8000-00000000000a'::uuid,
+     '2026-01-02'::date, '2026-01-02 03:04:05.6+00'::timestamptz, '7/2', true),
+    ('00000000-0000-7000-8000-000000000002'::uuid, '孟"子', 'COPIED', 0.00000000::numeric, NULL,
+     '{"kind": "BOX", "number": 7}'::jsonb, '[]'::jsonb, '{}'::uuid[], '{}'::text[], 'Book',
+     '00000000-0000-7000-8000-000000000001'::uuid, '2026-01-03'::date, '2026-01-03 00:00+08'::timestamptz, '3', false),
+    ('00000000-0000-7000-8000-000000000003'::uuid, '大学', 'COPIED', -1::numeric, NULL, NULL::jsonb, '[]'::jsonb,
+     '{}'::uuid[], '{}'::text[], NULL, NULL::uuid, '2026-01-03'::date, '2026-01-03 00:00+08'::timestamptz, '0', false),
+    ('00000000-0000-7000-8000-000000000004'::uuid, '中庸', 'COPIED', 5::numeric, 1, NULL::jsonb, '[]'::jsonb,
+     '{}'::uuid[], '{}'::text[], 'Person', '00000000-0000-7000-8000-00000000000c'::uuid, '2026-01-03'::date,
+     '2026-01-03 00:00+08'::timestamptz, '1', true)
+) AS bb (id, title, form, price, volume, place, chapters, reader_ids, forms, source_type, source_id, day, at, ratio,
+         lent))"""
+
+PERSONS = """(SELECT {tenant} AS tenant_id, pp.* FROM (VALUES
+    ('00000000-0000-7000-8000-00000000000a'::uuid, '张', '00000000-0000-7000-8000-000000000001'::uuid),
+    ('00000000-0000-7000-8000-00000000000b'::uuid, '王', '00000000-0000-7000-8000-000000000001'::uuid),
+    ('00000000-0000-7000-8000-00000000000c'::uuid, '隐', '00000000-0000-7000-8000-000000000004'::uuid)
+) AS pp (id, name, favourite_id))"""
+
+
+@enumeration("Forms.")
+class Form(Enum):
+    """Forms."""
+
+    PRINTED = "Printed."
+    COPIED = "Copied by hand."
+
+
+@interface
+class Place:
+    """Where a book is."""
+
+    kind: str = column("Which kind.")
+
+
+@value
+class Chapter:
+    """A chapter."""
+
+    name: str = column("Name.")
+    pages: int = column("Pages.")
+    label: str = expression("Both.", "({t} ->> 'name') || '：' || ({t} ->> 'pages')")
+
+
+@value
+class Lending:
+    """A lending, out of the book's own row."""
+
+    day: date = column("Day.")
+    until: date = expression("Last day.", "{t}.day + 30")
+
+
+@value
+class Tally:
+    """Sums over the books."""
+
+    books: int = column("How many.")
+    form: Form = column("Of which form.")
+
+
+@value
+class Single:
+    """A book of one volume or none."""
+
+    day: date = column("Day.")
+
+
+@value
+class Several:
+    """A book of several volumes."""
+
+    volume: int = column("How many.")
+
+
+@table(PERSONS, plural="persons", visible="{t}.name <> '隐'")
+class Person(Node):
+    """A reader."""
+
+    id: ID = identifier()
+    name: str = column("Name.")
+    favourite: "Book | None" = relation("Best loved.", on={"favourite_id": "id"})
+
+
+@value
+class Shelf(Place):
+    """A shelf."""
+
+    place: str = column("Which.")
+    height: Decimal = column("How high.")
+    owner: Person | None = relation("Whose.", on={"owner": "id"})
+    neighbours: list[Person] = listing("All others.", where="{r}.id <> ({t} ->> 'owner')::uuid", order="{r}.name DESC")
+
+
+@value
+class Box(Place):
+    """A box."""
+
+    number: int = column("Number.")
+
+
+PLACES = Variants("kind", {"SHELF": "Shelf", "BOX": "Box"})
+
+
+@table(BOOKS, plural="books")
+class Book(Node):
+    """A book."""
+
+    id: ID = identifier()
+    title: str = column("Title.")
+    form: Form = column("Form.")
+    forms: list[Form] = column("Forms it is to be had in.")
+    price: Decimal = column("Price.")
+    volume: int | None = column("Volume.")
+    at: datetime = column("When.")
+    ratio: Rational = column("Ratio.")
+    discounted: Decimal = expression(
+        "Price less a part.",
+        "{t}.price - {part}",
+        arguments=[Argument("part", int, "What is taken off.")],
+    )
+    shout: str = expression("Title, and in which language it was asked.", "{t}.title || '!' || {language}")
+    place: Place | None = document("Where it is.", variants=PLACES)
+    chapters: list[Chapter] = document("Chapters.")
+    first_chapter: Chapter | None = document("The first one.", sql="{t}.chapters -> 0")
+    lending: Lending | None = embedded("Who has it.", present="lent")
+    size: Annotated[Single | Several, strawberry.union("Size", description="By volumes.")] = embedded(
+        "How large it is.", variants=Variants("form", {"PRINTED": "Several", "COPIED": "Single"})
+    )
+    readers: list[Person] = by_ids("Who read it.", "reader_ids")
+    source: Node | None = reference("Where it came from.", kind="source_type", id="source_id")
+    fans: Connection[Person] = connection("Who loves it.", on={"id": "favourite_id"}, default=[Key("{r}.name")])
+    tallies: list[Tally] = listing(
+        "Books of each form at most as dear.",
+        rows=f"SELECT bc.form, count(*)::int AS books FROM {BOOKS} bc WHERE bc.price <= {{t}}.price GROUP BY bc.form",
+        order="{r}.form",
+    )
+
+
+@enumeration("Orders.")
+class BookOrderField(Enum):
+    """Orders."""
+
+    VOLUME = Sort("By volume.", (Key("{r}.volume", "bigint", nullable=True),))
+    FORM = Sort("By form, dearest first.", (Key("{r}.form"), Key("{r}.price", "numeric", descending=True)))
+    NEAR = Sort("By nearness to a price.", (Key("abs({r}.price - {price}::numeric)", "numeric"),))
+
+
+@order_type
+class BookOrder(Order):
+    """An order of books."""
+
+    field: BookOrderField = described("What to sort by.")
+    price: str | None = described("For NEAR: which price.")
+
+
+@filter_type
+class BookFilter:
+    """Which books."""
+
+    dear: bool | None = condition("Only dear ones, or only the others.", "({r}.price > 1) = {value}")
+
+
+@query
+class BookQuery:
+    """Books."""
+
+    book: Book | None = by_id("One book.", "Book")
+    books: Connection[Book] | None = connection(
+        "Books.", filter=BookFilter, order="BookOrder", default=[Key("{r}.title")]
+    )
+    cheapest: list[Book] | None = listing("The two cheapest.", order="{r}.price", limit=2)
