@@ -117,8 +117,8 @@ def _listening(host: str, port: int) -> socket.socket:
         )
     except OSError as error:
         raise Failure(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}. Choose another port with --port or "
-            "KAOPING_PORT."
+            f"{host}:{port} cannot be listened on: {os.strerror(error.errno) if error.errno else error}. Choose "
+            "another port with --port or KAOPING_PORT."
         ) from error
 
 
