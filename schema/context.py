@@ -49,7 +49,8 @@ class Context:
         return await self.reader.fetch(sql, *statement.arguments)
 
     async def close(self) -> None:
-        """Give up the snapshot; whatever is read later sees a new one."""
+        """Give up the snapshot, and what is still asked of it; whatever is read later sees a new one."""
+        await self.loader.stop()
         if self._reader is not None:
             await self._reader.close()
 

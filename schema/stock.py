@@ -80,6 +80,17 @@ class Loader:
         batch.futures.append(future)
         return future
 
+    async def stop(self) -> None:
+        """Give up what is still asked for: the operation has ended, by its deadline or by a fault."""
+        waiting, self._batches = self._batches, {}
+        for batch in waiting.values():
+            for future in batch.futures:
+                future.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _dispatch(self) -> None:
         batches, self._batches = self._batches, {}
         for batch in batches.values():

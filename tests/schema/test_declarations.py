@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from strawberry.types.base import StrawberryOptional
 
+from schema.arguments import sql_type
 from schema.context import Context
 from schema.declarations import (
     Column,
@@ -23,12 +24,13 @@ from schema.declarations import (
     Table,
 )
 from schema.mapping import MappedField
-from schema.paging import Page
-from schema.reach import columns_of, is_sql, mapped_fields, needs_parent, table_of, target_of
+from schema.paging import Page, conditions_of
+from schema.reach import alias_of, columns_of, is_sql, mapped_fields, needs_parent, stand, table_of, target_of
 from schema.registry import all_types, registered, roots
 from schema.rows import Kind, make
 from schema.schema import build_schema
-from schema.stock import reach, rows_by_id
+from schema.stock import own_places, reach, rows_by_id
+from service.ids import encode_id
 from tests.schema.conftest import Caller
 
 pytestmark = pytest.mark.anyio
@@ -126,9 +128,6 @@ async def _try(context: Context, field: MappedField, row: Any) -> int:
 
 
 async def _evaluate(context: Context, sql: str, row: Any, arguments: Any, given: dict[str, Any]) -> None:
-    from schema.reach import alias_of, stand
-    from schema.stock import own_places
-
     statement = context.statement()
     rendered = statement.render(sql, t=alias_of([row]), **own_places(arguments, given, "en"))
     await context.fetch(f"SELECT {rendered} FROM {stand(statement, [row])}", statement)
@@ -146,8 +145,6 @@ def _sample(remote: str) -> Any:
 
 
 def _arguments(declaration: Any) -> dict[str, Any]:
-    from service.ids import encode_id
-
     return {
         argument.name: encode_id(argument.of, NOBODY) if argument.of else "nothing"
         for argument in getattr(declaration, "arguments", ())
@@ -177,10 +174,6 @@ def _filter(declaration: Paged) -> Any:
     """A filter with every field given."""
     if declaration.filter is None:
         return None
-    from schema.arguments import sql_type
-    from schema.paging import conditions_of
-    from service.ids import encode_id
-
     filter_class = registered(declaration.filter)
     samples: dict[str, Any] = {
         "text": "nothing",

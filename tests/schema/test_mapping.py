@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import strawberry
@@ -73,8 +74,6 @@ async def one(ask: Asker, uuid: str, selection: str) -> Any:
 
 
 def _id(name: str, uuid: str) -> str:
-    from uuid import UUID
-
     return encode_id(name, UUID(uuid))
 
 
