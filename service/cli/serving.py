@@ -131,5 +131,7 @@ def _prepare(with_parent: bool) -> None:
 
 
 def _end_with_standard_input() -> None:
-    sys.stdin.buffer.read()
+    # Not by sys.stdin: a thread that waits inside its lock makes the interpreter abort when the process ends.
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
