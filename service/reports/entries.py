@@ -66,7 +66,7 @@ async def save_entries(tx: Transaction, actor: Actor, *, entries: Sequence[Entry
     check.at_most(path, entries, MOST_ENTRIES)
     check.done()
     paths = [(*path, str(place)) for place in range(len(entries))]
-    task_ids = _distinct(check, [(*at, "taskId") for at in paths], [entry.task_id for entry in entries])
+    task_ids = distinct_ids(check, [(*at, "taskId") for at in paths], [entry.task_id for entry in entries], "Task")
     notes = [check.prose((*at, "note"), entry.note) for at, entry in zip(paths, entries, strict=True)]
     reasons = [check.prose((*at, "reason"), entry.reason) for at, entry in zip(paths, entries, strict=True)]
     check.done()
@@ -257,14 +257,15 @@ def digest_of(rows: object) -> str:
     return hashlib.sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _distinct(check: Check, paths: Sequence[Path], raw: Sequence[str]) -> list[UUID]:
+def distinct_ids(check: Check, paths: Sequence[Path], raw: Sequence[str], type_name: str) -> list[UUID]:
+    """The ids in order; what is no id of the type, or occurs twice, is noted."""
     seen: dict[UUID, None] = {}
     for path, text in zip(paths, raw, strict=True):
-        task_id = check.id(path, text, "Task")
-        if task_id in seen:
-            check.duplicate(path, "同一任务出现了两次。", "The task occurs twice.")
-        elif task_id is not None:
-            seen[task_id] = None
+        key = check.id(path, text, type_name)
+        if key in seen:
+            check.duplicate(path, "同一对象出现了两次。", "The id occurs twice.")
+        elif key is not None:
+            seen[key] = None
     return list(seen)
 
 

@@ -14,7 +14,8 @@ JUDGED_VALUES = """
            coalesce(jsonb_agg(jr.detail ORDER BY ji.position), '[]') AS details,
            array_agg(jr.id ORDER BY ji.position) AS revisions,
            array_agg(jt.id ORDER BY ji.position) AS task_ids,
-           array_agg(jt.data_item_id ORDER BY ji.position) AS item_ids
+           array_agg(jt.data_item_id ORDER BY ji.position) AS item_ids,
+           array_agg(jt.filler ORDER BY ji.position) AS fillers, array_agg(jt.due_on ORDER BY ji.position) AS due
     FROM indicator_items ji
     JOIN tasks jt ON jt.tenant_id = ji.tenant_id AND jt.cycle_unit_id = am.cycle_unit_id
          AND jt.data_item_id = ji.data_item_id

@@ -11,7 +11,7 @@ from service.access import SYSTEM, Actor, Role
 from service.checks import Check
 from service.errors import AccessDenied, Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
 from service.reports import findings
-from service.reports.entries import digest_of, lock_tasks, refuse_locked
+from service.reports.entries import digest_of, distinct_ids, lock_tasks, refuse_locked
 from service.reports.rights import FILLS_SIDE, REPORT_VISIBLE, SECRETARY_OF_REPORT, WRITABLE_STATES, placed
 from service.reports.settling import after_submission, lock_leaves_of
 from service.scoring.text import Text
@@ -87,15 +87,8 @@ async def submit_entries(
     check.at_most(path, entries, MOST_SUBMITTED)
     check.at_most(("input", "confirmedWarnings"), confirmed_warnings, MOST_CONFIRMED)
     check.done()
-    ids: list[UUID] = []
-    seen: set[UUID] = set()
-    for place, (text, _) in enumerate(entries):
-        entry_id = check.id((*path, str(place), "id"), text, "Entry")
-        if entry_id in seen:
-            check.duplicate((*path, str(place), "id"), "同一填报值出现了两次。", "The value occurs twice.")
-        elif entry_id is not None:
-            seen.add(entry_id)
-            ids.append(entry_id)
+    places = [(*path, str(place), "id") for place in range(len(entries))]
+    ids = distinct_ids(check, places, [text for text, _ in entries], "Entry")
     check.done()
     found = await tx.fetch(
         """SELECT en.id, en.task_id, ta.report_id FROM entries en
