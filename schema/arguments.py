@@ -3,6 +3,7 @@
 A fault is a request error with the path of the argument, such as ["filter", "underId"].
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from strawberry.utils.str_converters import to_camel_case
 from schema.declarations import Argument, Condition
 from schema.faults import RequestFault
 from schema.scalars import DateText, DateTimeText, DecimalText
+from schema.sql import Bound
 from service.checks import Check
 from service.errors import ErrorCode
 from service.language import Language
@@ -59,6 +61,15 @@ def read_argument(argument: Argument, given: Any, language: Language) -> tuple[A
     """Value and SQL type of a field's argument; raises RequestFault."""
     kind = sql_type(argument.annotation)
     return read_value(given, kind, argument.of, (to_camel_case(argument.name),), language), kind
+
+
+def own_places(arguments: Sequence[Argument], given: Mapping[str, Any], language: Language) -> dict[str, str | Bound]:
+    """The places of a field's own arguments; raises RequestFault."""
+    places: dict[str, str | Bound] = {}
+    for argument in arguments:
+        value, kind = read_argument(argument, given.get(argument.name), language)
+        places[argument.name] = Bound(argument.name, value, kind)
+    return places
 
 
 def read_condition(field: StrawberryField, condition: Condition, given: Any, language: Language) -> tuple[Any, str]:

@@ -2,6 +2,7 @@
 
 from datetime import date
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from strawberry import UNSET
 
@@ -38,6 +39,9 @@ from service.access import Actor, Role
 from service.checks import Check
 from service.directory import categories as category_rules
 from tenants.database import Transaction
+
+if TYPE_CHECKING:
+    from schema.rankings import Standing
 
 
 @enumeration("Kinds of units.")
@@ -161,6 +165,15 @@ class OrgUnit(Node):
         order="{r}.until DESC",
     )
     version: int = column("Rises with each change.")
+    standings: "list[Standing]" = listing(
+        "Its results on publications the viewer may read, newest first, at most 50.",
+        where="""EXISTS (SELECT 1 FROM cycle_units sc WHERE sc.tenant_id = {tenant} AND sc.unit_id = {t}.id
+                 AND sc.id = {r}.cycle_unit_id) AND EXISTS (SELECT 1 FROM publications sp
+                 WHERE sp.tenant_id = {tenant} AND sp.run_id = {r}.run_id)""",
+        order="""(SELECT max(sp.published_at) FROM publications sp
+                 WHERE sp.tenant_id = {tenant} AND sp.run_id = {r}.run_id) DESC, {r}.id""",
+        limit=50,
+    )
 
 
 @query

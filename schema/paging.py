@@ -5,14 +5,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from strawberry import UNSET
 from strawberry.types.field import StrawberryField
 
-from schema.arguments import canonical, read_condition
+from schema.arguments import canonical, own_places, read_condition
 from schema.declarations import Condition, Paged, Sort
 from schema.faults import RequestFault
 from schema.keyset import Key, beyond, cursor_sql, order_by, read_cursor
@@ -207,11 +207,12 @@ class Page:
         self.more = False
         """Whether the page's own direction goes on."""
 
-    def _build(self, rows: Sequence[Any], extra: str = "") -> tuple[Statement, str, str, list[str]]:
-        """A statement with its parents' FROM item, the rows reached, and the sort keys as SQL."""
-        from schema.stock import own_places
+    def _build(self, where: Callable[[Statement, list[str]], list[str]]) -> tuple[Statement, str, str, list[str]]:
+        """A statement with its parent's FROM item, the rows reached, and the sort keys as SQL.
 
-        declaration, plan = self._declaration, self.plan
+        `where` gives more conditions, once the sort keys are known.
+        """
+        declaration, plan, rows = self._declaration, self.plan, [self._row]
         statement = self._context.statement()
         texts = [key.sql for key in plan.keys] + [sql for sql, _ in plan.conditions]
         whole = needs_parent(declaration, texts)
@@ -222,17 +223,23 @@ class Page:
         standing = stand(statement, rows, locals_only=None if whole else local_types(rows, declaration.on))
         expressions = [statement.render(key.sql, **own) for key in plan.keys]
         conditions = [f"({statement.render(sql, **{**own, 'value': value or ''})})" for sql, value in plan.conditions]
-        if extra != "count":
-            for values, backward in ((plan.after, False), (plan.before, True)):
-                if values is not None and extra != ("next" if backward else "previous"):
-                    conditions.append(beyond(plan.keys, expressions, values, statement.bind, backward=backward))
-        reached = reached_from(statement, declaration, self.target, own, source_of(rows[0]), conditions)
+        conditions += where(statement, expressions)
+        reached = reached_from(statement, declaration, self.target, own, source_of(self._row), conditions)
         return statement, standing, reached, expressions
+
+    def _between(self, statement: Statement, expressions: list[str]) -> list[str]:
+        """Conditions of the cursors given."""
+        plan = self.plan
+        return [
+            beyond(plan.keys, expressions, values, statement.bind, backward=backward)
+            for values, backward in ((plan.after, False), (plan.before, True))
+            if values is not None
+        ]
 
     async def fetch(self) -> None:
         """Read the page's rows."""
         plan = self.plan
-        statement, standing, reached, expressions = self._build([self._row])
+        statement, standing, reached, expressions = self._build(self._between)
         cursor = cursor_sql(statement.bind(plan.digest, "text"), expressions)
         columns = ", ".join(f'r."{name}"' for name in columns_of_target(self.target))
         order = order_by(plan.keys, expressions, backward=plan.backward)
@@ -260,10 +267,15 @@ class Page:
         return self.plan.after is not None and await self._exists(backward=True)
 
     async def _exists(self, *, backward: bool) -> bool:
-        statement, standing, reached, expressions = self._build([self._row], "count")
+        """Whether there are rows after the page (backward: before it), whatever the cursors say."""
         edge = self._edge(backward=backward)
-        if edge is not None:
-            reached += f" AND {beyond(self.plan.keys, expressions, edge, statement.bind, backward=backward)}"
+
+        def outside(statement: Statement, expressions: list[str]) -> list[str]:
+            if edge is None:
+                return []
+            return [beyond(self.plan.keys, expressions, edge, statement.bind, backward=backward)]
+
+        statement, standing, reached, _ = self._build(outside)
         found = await self._context.fetch(f"SELECT EXISTS (SELECT 1 {reached}) AS found FROM {standing}", statement)
         return bool(found and found[0]["found"])
 
@@ -278,7 +290,7 @@ class Page:
         """How many rows there are under the filter."""
         if not self._declaration.countable:
             return None
-        statement, standing, reached, _ = self._build([self._row], "count")
+        statement, standing, reached, _ = self._build(lambda _statement, _keys: [])
         found = await self._context.fetch(f"SELECT (SELECT count(*) {reached}) AS found FROM {standing}", statement)
         return int(found[0]["found"]) if found else 0
 

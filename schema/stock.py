@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from schema import paging
-from schema.arguments import read_argument
+from schema.arguments import own_places
 from schema.declarations import (
-    Argument,
     ByIds,
     Column,
     Document,
@@ -40,9 +39,7 @@ from schema.reach import (
 )
 from schema.registry import registered
 from schema.rows import Kind, make, parse_document, record_of, source_of, value_of
-from schema.sql import Bound
 from service.ids import encode_id
-from service.language import Language
 
 if TYPE_CHECKING:
     from schema.context import Context
@@ -171,15 +168,6 @@ def _documents(mapped: "MappedField", declaration: Document, given: Any) -> Any:
     if isinstance(parsed, list):
         return [make(target.pick(item), item, Kind.DOCUMENT) for item in parsed]
     return make(target.pick(parsed), parsed, Kind.DOCUMENT)
-
-
-def own_places(arguments: Sequence[Argument], given: Mapping[str, Any], language: Language) -> dict[str, str | Bound]:
-    """The places of a field's own arguments; raises RequestFault."""
-    places: dict[str, str | Bound] = {}
-    for argument in arguments:
-        value, kind = read_argument(argument, given.get(argument.name), language)
-        places[argument.name] = Bound(argument.name, value, kind)
-    return places
 
 
 def _node_key(mapped: "MappedField", info: Any) -> Hashable:

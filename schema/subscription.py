@@ -1,16 +1,36 @@
 """The Subscription root: what nouns tell live (订阅根).
 
-A noun writes a class of `@strawberry.subscription` methods under `@subscriptions`. A method must hold no snapshot while
-it waits: it calls `context.close()` before it sleeps.
+A noun writes a class under `@subscriptions`, whose methods under `@told("Description.")` are async generators:
+
+    @subscriptions
+    class JobSubscription:
+        '''Jobs, live.'''
+
+        @told("The state of a job first, then each change.")
+        async def job_changed(self, info: Info[Context, None], id: JobId) -> AsyncIterator[JobMessage | None]: ...
+
+Each message is resolved in a context of its own. A method must hold no snapshot while it waits: it calls
+`info.context.close()` before it sleeps.
 """
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import strawberry
 
 from schema.registry import register, roots
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def told(description: str) -> Callable[[F], F]:
+    """A method that yields messages, as a field."""
+
+    def decorate(method: F) -> F:
+        return cast("F", strawberry.subscription(method, description=description))
+
+    return decorate
 
 
 def subscriptions(cls: type[T]) -> type[T]:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from strawberry.types.base import StrawberryOptional
 
-from schema.arguments import sql_type
+from schema.arguments import own_places, sql_type
 from schema.context import Context
 from schema.declarations import (
     Column,
@@ -29,7 +29,7 @@ from schema.reach import alias_of, columns_of, is_sql, mapped_fields, needs_pare
 from schema.registry import all_types, registered, roots
 from schema.rows import Kind, make
 from schema.schema import build_schema
-from schema.stock import own_places, reach, rows_by_id
+from schema.stock import reach, rows_by_id
 from service.ids import encode_id
 from tests.schema.conftest import Caller
 
