@@ -5,6 +5,8 @@ request refused as GraphQL is 200. GET takes queries only. Nothing but a bearer 
 make a browser act for its user.
 """
 
+import asyncio
+import contextlib
 import json
 import re
 import uuid
@@ -13,7 +15,6 @@ from typing import Any, Protocol
 
 import orjson
 from graphql import OperationType
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,6 +30,9 @@ from service.language import Language, choose_language
 from service.scoring.text import Text
 
 _CONTENT_TYPE = re.compile(r"""\s*application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*""", re.IGNORECASE)
+
+_DRAIN_SECONDS = 5.0
+_DRAIN_TIMES = 4
 
 
 class Enter(Protocol):
@@ -64,12 +68,13 @@ class GraphQLEndpoint:
         request_id = request_id_of(scope)
         try:
             answer = await self._answer(request, language, media, request_id)
-            response = self._response(answer.body, 200 if answer.ran or media == JSON else 400, media)
+            response = self._response(answer.body, answer.status if media == GRAPHQL_RESPONSE else 200, media)
         except Refusal as refusal:
             status = 200 if refusal.well_formed and media == JSON and refusal.status == 400 else refusal.status
             response = self._response({"errors": refusal.errors}, status, media, refusal.headers)
         except Exception as error:
-            response = self._response({"errors": [masking.exception_error(error, language, request_id)]}, 500, media)
+            made = masking.exception_error(error, language, request_id)
+            response = self._response({"errors": [made]}, masking.status_of(made), media)
         response.headers["content-language"] = language
         await response(scope, receive, send)
 
@@ -171,16 +176,26 @@ def request_id_of(scope: Scope) -> str:
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
-    declared = Headers(scope=request.scope).get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > limit:
-        raise _TooLong
+    declared = request.headers.get("content-length", "")
+    too_long = declared.isdecimal() and int(declared[:20]) > limit
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise _TooLong
-        parts.append(part)
+    # What is too long is read on for a while and thrown away: a client that is still sending does not see an answer.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS if too_long else None) as time:
+            async for part in request.stream():
+                size += len(part)
+                if size > limit and not too_long:
+                    too_long = True
+                    time.reschedule(asyncio.get_running_loop().time() + _DRAIN_SECONDS)
+                if too_long:
+                    parts.clear()
+                    if size > _DRAIN_TIMES * limit:
+                        break
+                else:
+                    parts.append(part)
+    if too_long:
+        raise _TooLong
     return b"".join(parts)
 
 

@@ -57,10 +57,14 @@ class OperationContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response of an operation. `ran` is False where it was refused before any resolver."""
+    """The response of an operation. `ran` is False where it was refused before any resolver.
+
+    `status` is the HTTP status for clients of the newer media type.
+    """
 
     body: dict[str, Any]
     ran: bool = True
+    status: int = 200
 
 
 def encode(body: object) -> bytes:
@@ -117,9 +121,9 @@ class Engine:
                 if isawaitable(result):
                     result = await result
         except TimeoutError:
-            return Answer({"data": None, "errors": [masking.timeout_error(language, request_id)]})
+            return _failed(masking.timeout_error(language, request_id))
         except Exception as error:
-            return Answer({"data": None, "errors": [masking.exception_error(error, language, request_id)]})
+            return _failed(masking.exception_error(error, language, request_id))
         return self._answer(operation, variables, result, language, request_id)
 
     async def subscribe(
@@ -182,9 +186,10 @@ class Engine:
         if not result.errors:
             return Answer({"data": result.data})
         if result.data is None and all(fault.path is None for fault in result.errors):
-            return Answer({"errors": self._input_errors(operation, variables, result.errors, language)}, ran=False)
+            errors = self._input_errors(operation, variables, result.errors, language)
+            return Answer({"errors": errors}, ran=False, status=400)
         errors = masking.execution_errors(result.errors, operation.document.ast, language, request_id)
-        return Answer({"errors": errors, "data": result.data} if ran else {"errors": errors}, ran=ran)
+        return Answer({"data": result.data, "errors": errors} if ran else {"errors": errors}, ran=ran)
 
     def _input_errors(
         self, operation: Operation, variables: Mapping[str, Any], faults: list[GraphQLError], language: Language
@@ -215,6 +220,10 @@ class Engine:
             )
             for fault in faults[: masking.MOST_ERRORS]
         ]
+
+
+def _failed(error: JsonError) -> Answer:
+    return Answer({"data": None, "errors": [error]}, status=masking.status_of(error))
 
 
 def _check_one_of_early(schema: GraphQLSchema) -> None:

@@ -30,6 +30,9 @@ JsonError = dict[str, Any]
 MOST_ERRORS = 20
 """Errors in one response; what comes after them is dropped."""
 
+LONGEST_MESSAGE = 500
+"""Characters of a message."""
+
 _CODES = frozenset(code.value for code in ErrorCode)
 _UNREACHABLE = (
     asyncpg.PostgresConnectionError,
@@ -75,7 +78,7 @@ def error(
     **more: object,
 ) -> JsonError:
     """One error of a response. `path` leads into the input, `response_path` into the data; `more` joins extensions."""
-    made: JsonError = {"message": say(text, language)}
+    made: JsonError = {"message": _shortened(say(text, language))}
     if locations:
         made["locations"] = [{"line": place.line, "column": place.column} for place in locations]
     if response_path is not None:
@@ -221,6 +224,11 @@ def exception_error(cause: BaseException, language: Language, request_id: str) -
     )
 
 
+def status_of(made: JsonError) -> int:
+    """The HTTP status of a request that failed as a whole with this error."""
+    return {ErrorCode.UNAVAILABLE: 503, ErrorCode.TIMEOUT: 504}.get(made["extensions"]["code"], 500)
+
+
 def timeout_error(language: Language, request_id: str) -> JsonError:
     """The time of an operation is up."""
     return error(
@@ -262,6 +270,11 @@ def trail(document: DocumentNode, wanted: Node) -> list[str] | None:
                     if isinstance(each, Node)
                 )
     return None
+
+
+def _shortened(message: str) -> str:
+    # graphql-core repeats what was given, however long.
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"
 
 
 def _code_of(fault: GraphQLError) -> ErrorCode | None:
