@@ -258,7 +258,7 @@ class OrgUnitRowInput:
     code: str = described("Code, the key.")
     name: str = described("Name.")
     kind: OrgUnitKind = described("What it is.")
-    parent_code: str | None = described("Code of the unit above; the root if left out.")
+    parent_code: str | None = described("Code of the unit above; left out to keep, and the root for a new unit.")
     category_code: str | None = described("Code of its peer group; left out to keep.")
     valid_from: DateText | None = described("First day; today for a new unit if left out.")
     member_count: int | None = described("Members in all; left out to keep.")

@@ -77,7 +77,7 @@ class _Unit:
 
 
 async def import_org_units(tx: Transaction, actor: Actor, *, rows: Sequence[UnitRow]) -> ImportedUnits:
-    """Add new units and change those whose codes exist, in one go; a row without parent lies under the root.
+    """Add new units and change those whose codes exist, in one go; a new unit without parent lies under the root.
 
     At most 20,000 rows, in any order. Raises AccessDenied; Invalid, with the faults of all rows.
     """
@@ -217,7 +217,7 @@ def _parent(
             check.invalid((*path, "parentCode"), "根单位没有上级。", "The root of the tree has no unit above.")
         return None
     if row.parent_code is None:
-        key: UUID = root["id"]
+        key: UUID = existing[row.code]["parent_id"] if row.code in existing else root["id"]
         return key
     if row.parent_code not in codes:
         check.add(

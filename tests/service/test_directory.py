@@ -255,9 +255,10 @@ async def test_an_import_adds_changes_and_leaves_alone(db: Database, tenant: Dis
                 UnitRow("a1", "单位a1", "BRANCH", "b"),
                 UnitRow("b", "乙", "COMMITTEE"),
                 UnitRow("a", "单位a", "BRANCH"),
+                UnitRow("a11", "单位a11", "BRANCH"),
             ],
         )
-        assert (done.created, done.updated, done.unchanged, len(done.ids)) == (1, 2, 1, 3)
+        assert (done.created, done.updated, done.unchanged, len(done.ids)) == (1, 2, 2, 3)
         paths = await check_tree(tx)
         assert paths["new"] == "root b a1 a11 new"
         former = await tx.fetchrow("SELECT name, until FROM org_unit_names WHERE tenant_id = $1", tenant.id)
