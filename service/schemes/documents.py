@@ -14,7 +14,9 @@ import orjson
 
 from service.schemes.rules import items_of, translate
 from service.scoring import canonical_json
+from service.scoring.document import read_scheme
 from service.scoring.numbers import format_decimal
+from service.scoring.reading import Sink
 
 FORMAT: Final = "kaoping-scheme-1"
 """Names the form of a scheme file."""
@@ -118,8 +120,14 @@ async def scheme_document(reader: Reading, version_id: UUID, *, keys: Keys) -> d
 
 
 async def scheme_file(reader: Reading, version_id: UUID) -> str:
-    """The file of a version: canonical JSON with codes. Raises LookupError."""
-    return canonical_json(await scheme_document(reader, version_id, keys="code"))
+    """The file of a version: canonical JSON with codes, rules with all their settings. Raises LookupError."""
+    document = await scheme_document(reader, version_id, keys="code")
+    scheme = read_scheme(document, Sink())
+    for row in document["indicators"]:
+        node = scheme.by_code.get(row["code"]) if scheme is not None else None
+        if node is not None and node.rule is not None:
+            row["rule"] = node.rule.document()
+    return canonical_json(document)
 
 
 def document_of(rows: VersionRows, *, keys: Keys) -> dict[str, Any]:

@@ -63,7 +63,7 @@ async def import_scheme(
     actor.require_at_root(Role.ORGANISER)
     check = Check()
     key = None if scheme_id is None else check.id(("input", "schemeId"), scheme_id, "Scheme")
-    scheme = _read_file(check, document)
+    scheme, chosen = _read_file(check, document)
     check.done()
     assert scheme is not None
     if key is not None:
@@ -80,6 +80,8 @@ async def import_scheme(
     units = await _units(tx, check, scheme)
     known, missing = await _data_items(tx, check, scheme, units, create=create_missing_data_items)
     settings = _settings(check, scheme)
+    if not chosen:
+        settings["notApplicablePolicy"] = None
     # Ids of items that are still to be made are not known yet; any will do to judge the rows.
     stand_in = {item: known.get(item, item) for item in scheme.data_items}
     rows = [
@@ -133,8 +135,11 @@ async def import_scheme(
     return version_id
 
 
-def _read_file(check: Check, text: str) -> Scheme | None:
-    """The scheme as far as it can be read; what can't is noted."""
+def _read_file(check: Check, text: str) -> tuple[Scheme | None, bool]:
+    """The scheme as far as it can be read, and whether it says what becomes of what does not apply.
+
+    What can't be read is noted.
+    """
     size = len(text.encode(errors="surrogatepass"))
     if size > MOST_BYTES:
         check.add(
@@ -142,31 +147,28 @@ def _read_file(check: Check, text: str) -> Scheme | None:
             _HERE,
             Text(zh=f"方案文件最大{MOST_BYTES}字节，收到{size}字节。", en=f"At most {MOST_BYTES} bytes; got {size}."),
         )
-        return None
+        return None, False
     try:
         document = orjson.loads(text)
     except ValueError as error:
         check.invalid(_HERE, f"不是有效的JSON：{error}。", f"This is not JSON: {error}.")
-        return None
+        return None, False
     if not isinstance(document, dict):
         check.invalid(_HERE, "方案文件应为JSON对象。", "A scheme file is a JSON object.")
-        return None
+        return None, False
     sink = Sink()
     scheme = read_scheme(document, sink)
     given = document.get("settings")
-    unset = not isinstance(given, dict) or given.get("notApplicablePolicy") is None
+    chosen = isinstance(given, dict) and given.get("notApplicablePolicy") is not None
     for fault in sink.faults:
         # A draft may leave this open; it is told again when the draft is checked.
-        if unset and fault.path == ("settings", "notApplicablePolicy"):
+        if not chosen and fault.path == ("settings", "notApplicablePolicy"):
             continue
         if fault.severity == "FAULT":
             check.add(ErrorCode(fault.code), (*_HERE, *fault.path), fault.text, fault.hint)
     if scheme is not None and not check.found:
         _refuse_unknown(check, document, scheme)
-        if unset:
-            given = {} if not isinstance(given, dict) else given
-            given["notApplicablePolicy"] = None
-    return scheme
+    return scheme, chosen
 
 
 def _refuse_unknown(check: Check, document: Mapping[str, Any], scheme: Scheme) -> None:

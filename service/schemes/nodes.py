@@ -279,7 +279,8 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET version = indicators.version + 1,
 async def write_nodes(tx: Transaction, version_id: UUID, nodes: Sequence[Node]) -> None:
     """Add nodes or write them anew, with what they use and who is responsible; five statements for any number."""
     rows = [{name: _stored(node, name) for name in _COLUMNS} for node in nodes]
-    await tx.execute(_WRITE, tx.tenant_id, version_id, orjson.dumps(rows).decode())
+    # The driver's ids are of a type of its own, which JSON does not know.
+    await tx.execute(_WRITE, tx.tenant_id, version_id, orjson.dumps(rows, default=str).decode())
     await _forget_uses(tx, [node.key for node in nodes])
     await tx.execute(
         """INSERT INTO indicator_items (tenant_id, indicator_id, data_item_id, position)
