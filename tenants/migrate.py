@@ -4,6 +4,7 @@ Tortoise writes its record of a migration outside the migration's transaction an
 one transaction that first takes an advisory lock. A crash leaves nothing, and of several at once one applies.
 """
 
+import contextlib
 from dataclasses import dataclass
 from importlib import resources
 from urllib.parse import unquote, urlsplit
@@ -41,9 +42,9 @@ async def migrate(owner_url: str, app_url: str) -> Migrated:
     """Make the roles where they are missing and allowed, then apply all migrations.
 
     owner_url: a login that may SET ROLE kp_owner (kp_migrate), or one that may create roles. app_url: only its user's
-    name is used: that user gets the rights of kp_app. Raises RolesMissing.
+    name is used: that user gets the rights of kp_app; a kp_app made here gets the URL's password. Raises RolesMissing.
     """
-    await _ensure_roles(owner_url, unquote(urlsplit(app_url).username or ""))
+    await _ensure_roles(owner_url, app_url)
     config = tortoise_config(owner_url, max_size=2)
     await Tortoise.init(config=config)
     try:
@@ -66,7 +67,7 @@ async def migrate(owner_url: str, app_url: str) -> Migrated:
     return Migrated(applied)
 
 
-async def _ensure_roles(owner_url: str, app_user: str) -> None:
+async def _ensure_roles(owner_url: str, app_url: str) -> None:
     connection = await asyncpg.connect(owner_url)
     try:
         me = await connection.fetchrow("SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user")
@@ -74,11 +75,10 @@ async def _ensure_roles(owner_url: str, app_user: str) -> None:
         if me["rolsuper"] or me["rolcreaterole"]:
             async with connection.transaction():
                 await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                existed = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kp_app')")
                 await connection.execute(roles_sql())
-                await _give_app_rights(connection, app_user)
-        if not await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kp_owner' AND pg_has_role(current_user, oid, 'SET'))"
-        ):
+                await _give_app_rights(connection, app_url, new=not existed)
+        if not await _may_act_as_owner(connection):
             raise RolesMissing(
                 "The user of KAOPING_DATABASE_OWNER_URL may neither create roles nor SET ROLE kp_owner. "
                 "Let an administrator of the server run the SQL that `kaoping migrate --roles` prints."
@@ -87,12 +87,46 @@ async def _ensure_roles(owner_url: str, app_user: str) -> None:
         await connection.close()
 
 
-async def _give_app_rights(connection: asyncpg.Connection, app_user: str) -> None:
-    """A login of another name may stand for kp_app; it gets that role's rights, and the dispatcher's by SET ROLE."""
-    exists = await connection.fetchval("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)", app_user)
-    if not exists or app_user == "kp_app":
+async def _may_act_as_owner(connection: asyncpg.Connection) -> bool:
+    """Tried rather than asked: what a membership allows is asked differently before and since PostgreSQL 16."""
+    try:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL ROLE kp_owner")
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError):
+        return False
+    return True
+
+
+async def _give_app_rights(connection: asyncpg.Connection, app_url: str, *, new: bool) -> None:
+    """A login of another name may stand for kp_app; it gets that role's rights and its settings.
+
+    The dispatcher's rights come with them, by SET ROLE only: kp_app does not inherit them.
+    """
+    parts = urlsplit(app_url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if user == "kp_app":
+        if new and password:
+            await connection.execute(
+                await connection.fetchval("SELECT format('ALTER ROLE kp_app PASSWORD %L', $1::text)", password)
+            )
         return
-    name = await connection.fetchval("SELECT quote_ident($1)", app_user)
-    await connection.execute(
-        f"GRANT kp_app TO {name} WITH INHERIT TRUE; GRANT kp_dispatch TO {name} WITH INHERIT FALSE, SET TRUE"
+    settings = await connection.fetchval(
+        """SELECT s.setconfig FROM pg_roles r LEFT JOIN pg_db_role_setting s ON s.setrole = r.oid AND s.setdatabase = 0
+           WHERE r.rolname = 'kp_app' AND EXISTS (SELECT FROM pg_roles WHERE rolname = $1)""",
+        user,
     )
+    if settings is None:
+        return
+    name = await connection.fetchval("SELECT quote_ident($1)", user)
+    # Before PostgreSQL 16 whether a membership is inherited is an attribute of the member alone.
+    modern = connection.get_server_version() >= (16,)
+    await connection.execute(f"GRANT kp_app TO {name}{' WITH INHERIT TRUE' if modern else ''}")
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        statement = await connection.fetchval(
+            "SELECT format('ALTER ROLE %I SET %I = %L', $1::text, $2::text, $3::text)", user, key, value
+        )
+        # Only whoever made that login, or an administrator, may set things for it; it works without, if slower.
+        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+            async with connection.transaction():
+                await connection.execute(statement)

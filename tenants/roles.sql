@@ -3,7 +3,7 @@
 --
 --     psql -d kaoping -f roles.sql
 --
--- PostgreSQL 16 or later. It makes what is missing, changes nothing that it did not make except the rights named below, and can be run again.
+-- PostgreSQL 15 or later. It makes what is missing, changes nothing that it did not make except the rights named below, and can be run again.
 -- The login roles are made without a password; give each one yours before the program connects:
 --
 --     ALTER ROLE kp_migrate PASSWORD '…';   -- KAOPING_DATABASE_OWNER_URL
@@ -40,7 +40,10 @@ BEGIN
     END IF;
 
     -- Whoever may make roles, but is no superuser, does not get the right to act as them by that.
-    IF NOT pg_has_role(current_user, 'kp_owner', 'SET') THEN
+    -- Before PostgreSQL 16 every membership carries that right, since then one may lack it.
+    IF NOT pg_has_role(
+        current_user, 'kp_owner', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END
+    ) THEN
         EXECUTE format('GRANT kp_owner TO %I', current_user);
     END IF;
 

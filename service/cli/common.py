@@ -65,6 +65,9 @@ class Commands(click.Group):
             raise Failure(f"Redis refused: {error}") from error
         except (embedded.EmbeddedError, ProvisioningError, RolesMissing, UnsafeRole) as error:
             raise Failure(str(error)) from error
+        except BrokenPipeError:
+            # Whoever reads our output has heard enough; click ends quietly.
+            raise
         except (ConnectionError, TimeoutError) as error:
             raise Failure(f"A server does not answer: {str(error) or type(error).__name__}") from error
 
