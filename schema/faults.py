@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from graphql import GraphQLError
 
-from service.errors import ErrorCode, KaopingError
+from service.errors import ErrorCode
 from service.language import Language, say
 from service.scoring.text import Text
 
@@ -23,8 +23,3 @@ class RequestFault(GraphQLError):
                 "hint": say(hint, language) if hint else None,
             },
         )
-
-
-def as_request_fault(error: KaopingError, language: Language) -> RequestFault:
-    """A refusal of a use-case where no typed error can be given: in a query."""
-    return RequestFault(language, error.code, error.path, error.text, error.hint)

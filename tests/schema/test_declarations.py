@@ -198,3 +198,15 @@ def test_sources_are_tables_or_queries() -> None:
         table = table_of(cls)
         assert isinstance(table, Table)
         assert table.name.isidentifier() or table.name.startswith("("), cls
+
+
+def test_all_that_is_data_is_declared() -> None:
+    """A Python resolver can't be planned; only what names no table may have one."""
+    build_schema()
+    resolved = [
+        f"{cls.__name__}.{field.python_name}"
+        for cls in [*all_types().values(), *roots("Query")]
+        for field in getattr(getattr(cls, "__strawberry_definition__", None), "fields", ())
+        if field.base_resolver is not None
+    ]
+    assert sorted(resolved) == ["NodeQuery.node", "NodeQuery.nodes"]
