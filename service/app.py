@@ -110,12 +110,13 @@ def create_app(settings: Settings, db: Database, graphql: ASGIApp) -> Starlette:
             max_age=_PREFLIGHT_SECONDS,
         )
         middleware.append(cors)
+    api = _Application(graphql)
     return Starlette(
         routes=[
-            Route("/graphql", graphql),
-            WebSocketRoute("/graphql", graphql),
-            Route("/graphiql", graphql),
-            Route("/graphiql/{file}", graphql),
+            Route("/graphql", api),
+            WebSocketRoute("/graphql", api),
+            Route("/graphiql", api),
+            Route("/graphiql/{file}", api),
             Route("/livez", live),
             Route("/readyz", ready),
         ],
@@ -137,6 +138,16 @@ async def check_all(checks: dict[str, Check]) -> dict[str, str]:
         return "ok"
 
     return dict(zip(checks, await asyncio.gather(*map(one, checks.values())), strict=True))
+
+
+class _Application:
+    """An ASGI application as it is; Starlette would take a function for one that is given a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
 
 
 class Envelope:
