@@ -4,6 +4,8 @@ import os
 import time
 from uuid import UUID
 
+import numpy as np
+
 
 def uuid7() -> UUID:
     """A new id: 48 bits of Unix milliseconds, then random bits."""
@@ -23,3 +25,12 @@ _RANDOM_MASK = (0xFFF << 64) | ((1 << 62) - 1)
 
 def _stamp() -> int:
     return time.time_ns() // 1_000_000 << 80 | 0x7 << 76 | 0b10 << 62
+
+
+def uuid7_bytes(count: int) -> bytes:
+    """`count` new ids of one millisecond, in ascending order, 16 bytes each: for rows by the hundred thousand."""
+    raw = np.frombuffer(os.urandom(16 * count), dtype=">u8").reshape(count, 2)
+    high = (raw[:, 0] & 0xFFF) | (_stamp() >> 64)
+    low = (raw[:, 1] & ((1 << 62) - 1)) | (0b10 << 62)
+    order = np.lexsort((low, high))
+    return np.stack((high[order], low[order]), axis=1).astype(">u8").tobytes()
