@@ -201,12 +201,10 @@ def reached_from(
     """`FROM … WHERE …` of the rows that one parent reaches; `extra` are rendered conditions."""
     if declaration.rows is not None:
         origin = f"({statement.render(declaration.rows, **own)}) r"
-        conditions = []
+        conditions = visibility(statement, target)
     elif target.table is not None:
         origin = f"{statement.render(target.table.name)} r"
-        conditions = [f"r.tenant_id = {statement.render('{tenant}')}"]
-        if target.table.visible is not None:
-            conditions.append(f"({statement.render(target.table.visible, t='r')})")
+        conditions = [f"r.tenant_id = {statement.render('{tenant}')}", *visibility(statement, target)]
     else:
         raise TypeError("A value type is reached by `rows`, `embedded` or `document`.")
     conditions += [
@@ -216,6 +214,22 @@ def reached_from(
         conditions.append(f"({statement.render(declaration.where, **own)})")
     conditions += extra
     return f"FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+
+def visibility(statement: Statement, target: Target) -> list[str]:
+    """Conditions that leave of the rows `r` those that the viewer may see, each by the rule of its own type."""
+    if target.variants is None:
+        rule = None if target.table is None else target.table.visible
+        return [] if rule is None else [f"({statement.render(rule, t='r')})"]
+    rules = {kind: table_of(registered(name)) for kind, name in target.variants.types.items()}
+    if all(table is None or table.visible is None for table in rules.values()):
+        return []
+    kinds = []
+    for kind, table in rules.items():
+        quoted = kind.replace("'", "''")
+        rule = "" if table is None or table.visible is None else f" AND ({statement.render(table.visible, t='r')})"
+        kinds.append(f"(r.{target.variants.by} = '{quoted}'{rule})")
+    return [f"({' OR '.join(kinds)})"]
 
 
 def local_sql(alias: str, name: str, remote: str, source: Source) -> str:

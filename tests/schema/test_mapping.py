@@ -29,7 +29,7 @@ def books() -> Iterator[strawberry.Schema]:
         words = importlib.import_module("tests.schema.words")
         types = list(registry._TYPES.values())
         query = strawberry.type(type("Query", tuple(registry.roots("Query")), {"__annotations__": {}}))
-        extra = [each for each in types if each.__name__ in ("Person", "Shelf", "Box")]
+        extra = [each for each in types if each.__name__ in ("Person", "Robot", "Shelf", "Box")]
         assert words.Book in types
         yield strawberry.Schema(query=query, types=extra, config=StrawberryConfig(scalar_map=SCALARS))
     finally:
@@ -153,8 +153,16 @@ async def test_rows_of_other_tables_are_reached(ask: Asker) -> None:
 
 async def test_what_the_viewer_may_not_see_is_nowhere(ask: Asker) -> None:
     """The hidden reader 隐 is reached by reference, connection and id, and shows up in none of them."""
-    found = await one(ask, FOUR, "source { id } fans { totalCount edges { node { name } } }")
-    assert found == {"source": None, "fans": {"totalCount": 0, "edges": []}}
+    found = await one(ask, FOUR, "source { id } picked { name } fans { totalCount edges { node { name } } }")
+    assert found == {"source": None, "picked": [], "fans": {"totalCount": 0, "edges": []}}
+
+
+async def test_each_kind_of_row_is_hidden_by_its_own_rule(ask: Asker) -> None:
+    assert (await one(ask, FOUR, "beings { __typename name }"))["beings"] == [
+        {"__typename": "Person", "name": "张"},
+        {"__typename": "Person", "name": "王"},
+        {"__typename": "Robot", "name": "乙"},
+    ]
 
 
 async def test_lists_keep_order_and_limit(ask: Asker) -> None:

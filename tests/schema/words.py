@@ -58,10 +58,13 @@ BOOKS = """(SELECT {tenant} AS tenant_id, bb.* FROM (VALUES
          lent))"""
 
 PERSONS = """(SELECT {tenant} AS tenant_id, pp.* FROM (VALUES
-    ('00000000-0000-7000-8000-00000000000a'::uuid, '张', '00000000-0000-7000-8000-000000000001'::uuid),
-    ('00000000-0000-7000-8000-00000000000b'::uuid, '王', '00000000-0000-7000-8000-000000000001'::uuid),
-    ('00000000-0000-7000-8000-00000000000c'::uuid, '隐', '00000000-0000-7000-8000-000000000004'::uuid)
-) AS pp (id, name, favourite_id))"""
+    ('00000000-0000-7000-8000-00000000000a'::uuid, '张', 'P', '00000000-0000-7000-8000-000000000001'::uuid),
+    ('00000000-0000-7000-8000-00000000000b'::uuid, '王', 'P', '00000000-0000-7000-8000-000000000001'::uuid),
+    ('00000000-0000-7000-8000-00000000000c'::uuid, '隐', 'P', '00000000-0000-7000-8000-000000000004'::uuid),
+    ('00000000-0000-7000-8000-00000000000d'::uuid, '甲', 'R', '00000000-0000-7000-8000-000000000003'::uuid),
+    ('00000000-0000-7000-8000-00000000000e'::uuid, '乙', 'R', '00000000-0000-7000-8000-000000000003'::uuid),
+    ('00000000-0000-7000-8000-00000000000f'::uuid, '丙', '?', '00000000-0000-7000-8000-000000000003'::uuid)
+) AS pp (id, name, kind, favourite_id))"""
 
 
 @enumeration("Forms.")
@@ -118,12 +121,23 @@ class Several:
     volume: int = column("How many.")
 
 
+@interface
+class Being(Node):
+    """Who can read."""
+
+    name: str = column("Name.")
+
+
+@table(PERSONS, visible="{t}.name <> '甲'")
+class Robot(Being):
+    """A reader of another kind, in the same source."""
+
+
 @table(PERSONS, plural="persons", visible="{t}.name <> '隐'")
-class Person(Node):
+class Person(Being):
     """A reader."""
 
     id: ID = identifier()
-    name: str = column("Name.")
     favourite: "Book | None" = relation("Best loved.", on={"favourite_id": "id"})
 
 
@@ -134,7 +148,9 @@ class Shelf(Place):
     place: str = column("Which.")
     height: Decimal = column("How high.")
     owner: Person | None = relation("Whose.", on={"owner": "id"})
-    neighbours: list[Person] = listing("All others.", where="{r}.id <> ({t} ->> 'owner')::uuid", order="{r}.name DESC")
+    neighbours: list[Person] = listing(
+        "All others.", where="{r}.id <> ({t} ->> 'owner')::uuid AND {r}.kind = 'P'", order="{r}.name DESC"
+    )
 
 
 @value
@@ -175,6 +191,13 @@ class Book(Node):
     readers: list[Person] = by_ids("Who read it.", "reader_ids")
     source: Node | None = reference("Where it came from.", kind="source_type", id="source_id")
     fans: Connection[Person] = connection("Who loves it.", on={"id": "favourite_id"}, default=[Key("{r}.name")])
+    beings: list[Being] = listing(
+        "Everybody.", where="{t}.price < 10", order="{r}.id", variants=Variants("kind", {"P": "Person", "R": "Robot"})
+    )
+    picked: list[Person] = listing(
+        "Persons of a query of their own.",
+        rows=f"SELECT ps.id, ps.name, ps.favourite_id FROM {PERSONS} ps WHERE ps.favourite_id = {{t}}.id",
+    )
     tallies: list[Tally] = listing(
         "Books of each form at most as dear.",
         rows=f"SELECT bc.form, count(*)::int AS books FROM {BOOKS} bc WHERE bc.price <= {{t}}.price GROUP BY bc.form",
