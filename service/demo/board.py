@@ -71,9 +71,9 @@ class Printer:
                 raise
         self._line("[green]✓[/green]", name, step.note, time.monotonic() - began)
 
-    def done(self, name: str, seconds: float) -> None:
+    def done(self, text: Text, note: str, seconds: float) -> None:
         """Print a step that somebody else has done."""
-        self._line("[green]✓[/green]", name, "", seconds)
+        self._line("[green]✓[/green]", self.say(text), note, seconds)
 
     def total(self, text: Text) -> None:
         """Print the time since the printer was made."""

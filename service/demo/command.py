@@ -84,7 +84,7 @@ def _servers(settings: Settings, printer: Printer) -> Iterator[Settings]:
         return
 
     def report(what: str, seconds: float) -> None:
-        printer.done(what, seconds)
+        printer.done(Text("内置数据库与 Redis", "Embedded servers"), what, seconds)
 
     with embedded.using(settings.data, postgres_version=settings.embedded_postgres, report=report) as servers:
         yield settings.on(servers)
