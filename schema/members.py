@@ -90,7 +90,7 @@ class Grant(Node):
     holder: Actor | None = relation("Who holds it.", on={"holder_id": "id"}, variants=ACTOR_TYPES)
 
 
-@table(ACTORS, plural="members")
+@table(ACTORS, plural="members", visible="{t}.kind = 'MEMBER'")
 class Member(Actor):
     """An account of the tenant (账号): a shown name and a sign-in subject, no more."""
 
@@ -104,7 +104,7 @@ class Member(Actor):
     version: int = column("Rises with each change.")
 
 
-@table(ACTORS, plural="service tokens")
+@table(ACTORS, plural="service tokens", visible="{t}.kind = 'SERVICE_TOKEN'")
 class ServiceToken(Actor):
     """A token of another platform (服务令牌); stored as a hash."""
 
