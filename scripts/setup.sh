@@ -27,6 +27,8 @@ if [ ! -x "$venv/bin/pip" ] || [ "$(version "$venv/bin/python")" != "$(version "
     fi
 fi
 
+# Without a home there is no place for a cache.
+[ -n "${HOME:-}" ] || export PIP_NO_CACHE_DIR=1
 pip=("$venv/bin/python" -m pip --quiet)
 echo "Installing what requirements-dev.lock names."
 "${pip[@]}" install --require-hashes --only-binary :all: -r requirements-dev.lock

@@ -185,8 +185,8 @@ def _start(data: Path, postgres_version: int, durable: bool, report: Report) -> 
         state = new_state()
         write_state(data, state)
     let_pass(account, data / "postgres", report)
-    redis.start(data, state, account, report)
     postgres.start(data, state, account, postgres_version, durable, report)
+    redis.start(data, state, account, report)
     return _servers(state)
 
 

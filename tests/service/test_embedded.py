@@ -83,10 +83,10 @@ def test_from_nothing_to_answering_servers_and_back(folder: Path) -> None:
         assert status.postgres_version == "18"
         assert ":" not in repr(servers)
     assert [step.split(" ")[0] for step in steps if "account" not in step] == [
-        "started",
         "made",
         "started",
         "made",
+        "started",
         "stopped",
     ]
     assert not embedded.status(folder).running
