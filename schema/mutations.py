@@ -68,7 +68,7 @@ TRANSIENT = (
 class MutationField(StrawberryField):
     """A field of the Mutation root, made of a use-case."""
 
-    def __init__(self, use_case: UseCase[Any], success: type, access: Access | None) -> None:
+    def __init__(self, use_case: Callable[..., Awaitable[Any]], success: type, access: Access | None) -> None:
         super().__init__(
             python_name=use_case.__name__,
             description=" ".join((use_case.__doc__ or "").split()),
@@ -164,7 +164,7 @@ async def _write(context: Context, actor: Actor, field: MutationField, given: An
                 waiting_for_key = False
                 if kept is not None:
                     return kept
-            outcome = await field.use_case(tx, actor, given)
+            outcome: Outcome = await field.use_case(tx, actor, given)
             if key is not None:
                 hidden = _secrets(field.success)
                 plain = {name: _plain(each) for name, each in outcome.items() if name not in hidden}
