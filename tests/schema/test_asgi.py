@@ -1,12 +1,20 @@
-"""The real schema behind the real application: tokens, contexts and subscriptions of a district (端到端的入口)."""
+"""The door of the API with real tokens: who is let in, and how the settings reach the endpoint."""
+
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from schema.asgi import create_graphql, options_of
+from schema.asgi import create_graphql, entrance, join, options_of
+from schema.endpoint import Enter
+from service.access import issue_jwt, system_actor
 from service.app import create_app
+from service.errors import AccessDenied, ErrorCode
+from service.members import create_member
 from service.settings import Settings
 from tenants.database import Database
+from tenants.provisioning import District, set_status
+from tests.schema.toy import toy_schema
 
 pytestmark = pytest.mark.anyio
 
@@ -14,15 +22,55 @@ TYPES = "{ __typename }"
 
 
 @pytest.fixture
-def client(settings: Settings, db: Database) -> httpx.AsyncClient:
-    app = create_app(settings, db, create_graphql(settings, db))
+def enter(settings: Settings, db: Database) -> Enter:
+    return entrance(settings, db)
+
+
+@pytest.fixture
+async def client(settings: Settings, db: Database, enter: Enter) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings, db, join(toy_schema(), enter, options_of(settings)))
     headers = {"accept": "application/graphql-response+json", "accept-language": "en"}
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://kaoping", headers=headers)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://kaoping", headers=headers) as http:
+        yield http
 
 
-async def test_nobody_may_ask(client: httpx.AsyncClient) -> None:
-    response = await client.post("/graphql", json={"query": TYPES})
-    assert response.json() == {"data": {"__typename": "Query"}}
+async def token_of(settings: Settings, db: Database, tenant: District, minutes: int = 5) -> str:
+    async with db.transaction(tenant.id) as tx:
+        member = await create_member(tx, system_actor(tenant.id), display_name="测试员", sign_in_name=f"m{minutes}")
+    assert settings.signing_key is not None
+    key = settings.signing_key.get_secret_value()
+    return issue_jwt(key, tenant_id=tenant.id, member_id=member, minutes=minutes).token
+
+
+async def test_without_a_token_nobody_asks(enter: Enter) -> None:
+    for absent in (None, "", "  "):
+        context = await enter(authorization=absent, accept_language="en", request_id="r1")
+        assert (context.actor, context.language, context.request_id) == (None, "en", "r1")
+        await context.close()
+
+
+async def test_a_token_is_its_member(settings: Settings, db: Database, tenant: District, enter: Enter) -> None:
+    token = await token_of(settings, db, tenant)
+    for scheme in ("Bearer", "bearer", "BEARER "):
+        context = await enter(authorization=f"{scheme} {token}", accept_language=None, request_id="r1")
+        assert getattr(context.actor, "tenant_id", None) == tenant.id
+        assert context.language == settings.language
+        await context.close()
+
+
+async def test_a_token_that_has_ended_or_whose_district_is_suspended(
+    settings: Settings, db: Database, tenant: District, enter: Enter, owner_url: str
+) -> None:
+    token = await token_of(settings, db, tenant)
+    ended = await token_of(settings, db, tenant, minutes=-1)
+    with pytest.raises(AccessDenied):
+        await enter(authorization=f"Bearer {ended}", accept_language=None, request_id="r1")
+    await (await enter(authorization=f"Bearer {token}", accept_language=None, request_id="r1")).close()
+    await set_status(owner_url, code=tenant.code, status="SUSPENDED")
+    with pytest.raises(AccessDenied) as caught:
+        await enter(authorization=f"Bearer {token}", accept_language=None, request_id="r1")
+    assert caught.value.code is ErrorCode.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(
@@ -33,18 +81,28 @@ async def test_nobody_may_ask(client: httpx.AsyncClient) -> None:
         "Bearer eyJhbGciOiJub25lIn0.e30.",
         "Basic dXNlcjpwYXNz",
         "Bearer",
-        "Bearer  ",
         "nonsense",
         "Bearer kp_0000",
         "Bearer " + "x" * 5000,
         "Bearer a b",
+        "Bearer ' OR 1=1",
     ],
 )
-async def test_a_token_that_does_not_hold_is_401(client: httpx.AsyncClient, authorization: str) -> None:
+async def test_anything_else_is_401(client: httpx.AsyncClient, authorization: str) -> None:
     response = await client.post("/graphql", json={"query": TYPES}, headers={"authorization": authorization})
     assert response.status_code == 401
-    assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
-    assert response.json()["errors"][0]["extensions"]["hint"]
+    error = response.json()["errors"][0]
+    assert error["extensions"]["code"] == "UNAUTHENTICATED"
+    assert error["extensions"]["hint"]
+    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_the_whole_application(settings: Settings, db: Database) -> None:
+    app = create_app(settings, db, create_graphql(settings, db))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://kaoping") as http:
+        response = await http.post("/graphql", json={"query": TYPES})
+        assert response.json() == {"data": {"__typename": "Query"}}
+        assert (await http.get("/readyz")).json() == {"status": "ready", "checks": {"database": "ok"}}
 
 
 def test_settings_reach_the_endpoint(settings: Settings) -> None:
