@@ -1,10 +1,16 @@
 """Ranking runs and standings, as frontends see them (成绩测算、考核结果)."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import strawberry
+from strawberry import Info
+
+from schema.context import Context
+from schema.jobs import FINISHED, JobState, follow, message_sql
 from schema.mapping import (
     ID,
     Argument,
@@ -32,25 +38,23 @@ from schema.mapping import (
     table,
     value,
 )
-from schema.members import ACTOR_TYPES
+from schema.members import ACTOR_TYPES, KEY
 from schema.mutations import Outcome, at_root, mutation
 from schema.scalars import Rational
 from schema.scope import READERS, covers
+from schema.subscription import subscriptions, told
 from service import rankings
 from service.access import Actor as Caller
 from service.access import Role
-from service.jobs import RANKING_RUN
 from tenants.database import Transaction
 
 if TYPE_CHECKING:
     from schema.cycles import Cycle, CycleUnit
     from schema.directory import Category
-    from schema.jobs import Job, JobState
+    from schema.jobs import Job
     from schema.members import Actor
     from schema.publications import Publication
     from schema.schemes import Indicator
-
-KEY = "1 to 128 printable ASCII characters; the same key with the same input gives the same result within 24 hours."
 
 OWN = f"({{all}} OR {covers('{t}.cycle_unit_id', *READERS)})"
 """Of a standing: the viewer reads all of it, published or not being another question."""
@@ -107,20 +111,6 @@ class ValueState(Enum):
     REJECTED = "Not recognised."
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-_SAID = " ".join(
-    f"WHEN {_quoted(stage)} THEN CASE {{language}} WHEN 'EN' THEN {_quoted(said.en)} ELSE {_quoted(said.zh)} END"
-    for stage, said in RANKING_RUN.stages.items()
-)
-_ENDED = """CASE {t}.state WHEN 'SUCCEEDED' THEN CASE {language} WHEN 'EN' THEN 'Computed.' ELSE '测算完成。' END
-    WHEN 'FAILED' THEN CASE {language} WHEN 'EN' THEN 'Gave up.' ELSE '测算失败。' END
-    WHEN 'CANCELLED' THEN CASE {language} WHEN 'EN' THEN 'Cancelled.' ELSE '已取消。' END
-    ELSE CASE {language} WHEN 'EN' THEN 'Waits for a worker.' ELSE '等待后台处理。' END END"""
-
-
 @value
 class RunProgressInfo:
     """How far a run is."""
@@ -133,7 +123,7 @@ class RunProgressInfo:
     percent: int = column("0 to 100.")
     units_done: int = column("Units done.")
     units_total: int = column("Units in all.")
-    message: str = expression("In words.", f"coalesce(CASE {{t}}.stage {_SAID} END, {_ENDED})")
+    message: str = expression("In words.", message_sql("RANKING_RUN"))
 
 
 @value
@@ -325,7 +315,7 @@ class StandingFilter:
 
 
 @table(
-    """(SELECT rr.*, jr.state, jr.stage, jr.percent, jr.units_done, jr.units_total FROM ranking_runs rr
+    """(SELECT rr.*, jr.state, jr.stage, jr.change_seq, jr.percent, jr.units_done, jr.units_total FROM ranking_runs rr
         JOIN jobs jr ON jr.tenant_id = rr.tenant_id AND jr.id = rr.job_id)""",
     plural="ranking runs",
     visible="{all}",
@@ -336,7 +326,7 @@ class RankingRun(Node):
     id: ID = identifier()
     cycle: "Cycle" = relation("The cycle.", on={"cycle_id": "id"})
     number: int = column("1, 2, 3 … in the cycle.")
-    state: "JobState" = column("Where its job stands.")
+    state: JobState = column("Where its job stands.")
     progress: RunProgressInfo = embedded("How far it is.")
     job: "Job" = relation("Its job.", on={"job_id": "id"})
     snapshot_at: datetime | None = column("Instant of the snapshot.")
@@ -440,3 +430,34 @@ async def adopt_run(tx: Transaction, actor: Caller, given: AdoptRunInput) -> Out
     """Lets the cycle stand on a finished run (采用测算结果)."""
     cycle_id, run_id = await rankings.adopt_run(tx, actor, run_id=given.run_id, version=given.version)
     return {"cycle": cycle_id, "run": run_id}
+
+
+# ---- live
+
+
+@payload
+class RankingRunMessage:
+    """A message about a run."""
+
+    cursor: str = described("To resume after.")
+    run: RankingRun = described("The run as it is now.")
+
+
+@subscriptions
+class RankingRunSubscription:
+    """Runs, live."""
+
+    @told("Progress of a run: its state first, then each change, until it has ended.")
+    async def ranking_run_changed(
+        self,
+        info: Info[Context, None],
+        id: Annotated[ID, strawberry.argument(description="The run.")],  # noqa: A002
+        after: Annotated[
+            str | None, strawberry.argument(description="Cursor of the last message seen.")
+        ] = strawberry.UNSET,
+    ) -> AsyncIterator[RankingRunMessage | None]:
+        """Messages about one run."""
+        async for cursor, run in follow(
+            info.context, RankingRun, id, after or None, mark="{t}.change_seq", ends=FINISHED
+        ):
+            yield RankingRunMessage(cursor=cursor, run=run)
