@@ -5,11 +5,10 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import strawberry
 from strawberry import Info
 
 from schema.context import Context
-from schema.live import After, Id, changes
+from schema.live import After, Id, changes, live
 from schema.mapping import (
     ID,
     Connection,
@@ -244,7 +243,7 @@ async def _state(_context: Context, row: Any) -> str:
 class JobsSubscription:
     """Background work, live."""
 
-    @strawberry.subscription(description="Progress of a job; ends when the job has ended.")
+    @live("Progress of a job; ends when the job has ended.")
     async def job_changed(
         self,
         info: Info[Context, None],
