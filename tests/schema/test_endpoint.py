@@ -386,7 +386,10 @@ async def test_bearer_tokens(client: httpx.AsyncClient) -> None:
 async def test_introspection_needs_a_token(client: httpx.AsyncClient) -> None:
     refusal(await post(client, {"query": "{ __schema { queryType { name } } }"}), 401, "UNAUTHENTICATED")
     response = await post(client, {"query": "{ __schema { queryType { name } } }"}, authorization="Bearer good")
-    assert response.json()["data"]
+    assert response.json() == {"data": {"__schema": {"queryType": {"name": "Query"}}}}
+    again = await post(client, {"query": "{ __schema { queryType { name } } }"}, authorization="Bearer other")
+    assert again.content == response.content, "kept as bytes"
+    refusal(await post(client, {"query": "{ __schema { queryType { name } } }"}), 401, "UNAUTHENTICATED")
     assert (await post(client, {"query": "{ __typename }"})).json() == {"data": {"__typename": "Query"}}
 
 

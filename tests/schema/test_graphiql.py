@@ -1,5 +1,6 @@
 """GraphiQL comes out of files of this machine, unaltered, or says what to do."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
@@ -30,7 +31,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     for name in DIGESTS:
         (folder / name).write_text(name)
-    digests = {name: graphiql.hashlib.sha256(name.encode()).hexdigest() for name in DIGESTS}
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in DIGESTS}
     monkeypatch.setattr(graphiql, "DIGESTS", digests)
     spec = ModuleSpec(PACKAGE, None, origin=str(tmp_path / PACKAGE / "__init__.py"))
     monkeypatch.setattr(graphiql, "find_spec", lambda _: spec)

@@ -184,10 +184,11 @@ class Subscription:
         raise RuntimeError("password=hunter2")
 
     @strawberry.subscription
-    async def refusing(self) -> AsyncGenerator[int, None]:
+    async def refusing(self, first: int = 0) -> AsyncGenerator[int, None]:
         """Refuses before its first event."""
-        raise KaopingError(ErrorCode.FORBIDDEN, Text(zh="无权订阅。", en="Not for you."))
-        yield 1
+        if not first:
+            raise KaopingError(ErrorCode.FORBIDDEN, Text(zh="无权订阅。", en="Not for you."))
+        yield first
 
 
 def toy_schema() -> strawberry.Schema:

@@ -69,7 +69,7 @@ async def test_every_request_has_an_id(client: httpx.AsyncClient) -> None:
     "given", ["short", "x" * 65, "with space in it", "line\tbreak-12345", "编号" * 5, "a;b=c;d=e;f"]
 )
 async def test_an_id_that_is_not_sane_is_replaced(client: httpx.AsyncClient, given: str) -> None:
-    response = await client.get("/graphql", headers={"x-request-id": given.encode()})
+    response = await client.get("/graphql", headers=[(b"x-request-id", given.encode())])
     assert response.headers["x-request-id"] == response.json()["request"] != given
     assert len(response.headers["x-request-id"]) == 32
 
