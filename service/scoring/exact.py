@@ -7,13 +7,13 @@ denominator are added first, which keeps the numbers short.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import gcd, lcm
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.scoring.geometric import geometric_mean
 from service.scoring.leaves import LeafScores
+from service.scoring.sums import RationalSum, reduced
 from service.scoring.tree import Tree, TreeNode
 from service.scoring.whole import Mask, Whole, whole_rationals
 
@@ -36,43 +36,6 @@ class ExactScore:
         """Units with a score."""
         found = np.ones(count, bool) if self.present is None else self.present
         return found if self.mass_numerator is None else found & (self.mass_numerator > 0)
-
-
-class RationalSum:
-    """Σ of fractions, those of one constant denominator first."""
-
-    def __init__(self) -> None:
-        self._constant: dict[int, Whole] = {}
-        self._other: list[tuple[Whole, Whole]] = []
-
-    def add(self, numerator: Whole, denominator: Whole) -> None:
-        """Add one fraction per unit."""
-        if denominator.scalar:
-            below = int(denominator.value)
-            known = self._constant.get(below)
-            self._constant[below] = numerator if known is None else known + numerator
-        else:
-            self._other.append(reduced(numerator, denominator))
-
-    def total(self) -> tuple[Whole, Whole]:
-        """(numerator, denominator)."""
-        common = lcm(*self._constant)
-        numerator, denominator = Whole.of(0), Whole.of(common)
-        for below, part in self._constant.items():
-            numerator = part * (common // below) + numerator
-        for above, below_each in self._other:
-            numerator = numerator * below_each + above * denominator
-            denominator = below_each * denominator
-        return numerator, denominator
-
-
-def reduced(numerator: Whole, denominator: Whole) -> tuple[Whole, Whole]:
-    """Without common factors, and with bounds as tight as the numbers are."""
-    if denominator.scalar and numerator.scalar:
-        shared = gcd(int(numerator.value), int(denominator.value))
-        return Whole.of(int(numerator.value) // shared), Whole.of(int(denominator.value) // shared)
-    shared_each = np.gcd(numerator.value, denominator.value)
-    return Whole.of(numerator.value // shared_each), Whole.of(denominator.value // shared_each)
 
 
 class ExactTree:

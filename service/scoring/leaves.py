@@ -138,13 +138,18 @@ class Columns:
             for unit, usable in zip(self.index.tolist(), self.usable.tolist(), strict=True)
         ], column.scale
 
-    def previous(self, key: str) -> PreviousColumn:
+    def previous(self, key: str, count_name: str | None = None) -> PreviousColumn:
         """The last cycle's values of an item."""
         column = self.snapshot.previous.get(key)
+        nothing = np.zeros(self.count, np.int64)
         if column is None:
-            return PreviousColumn(Whole.of(np.zeros(self.count, np.int64)), 0, np.zeros(self.count, bool))
+            return PreviousColumn(Whole.of(nothing), 0, np.zeros(self.count, bool))
         present = self._cut(column.state) <= State.CARRIED
-        return PreviousColumn(Whole.of(np.where(present, self._cut(column.numbers), 0)), column.scale, present)
+        if count_name is None:
+            return PreviousColumn(Whole.of(np.where(present, self._cut(column.numbers), 0)), column.scale, present)
+        part = (column.parts or {}).get(count_name)
+        numbers = nothing if part is None else np.where(present, self._cut(part), 0)
+        return PreviousColumn(Whole.of(numbers), 0, present)
 
     def awards(self) -> tuple[Whole, int]:
         """(awarded marks × 10**scale, scale)."""
@@ -200,12 +205,15 @@ class OneUnit:
         part = (column.parts or {}).get(count_name)
         return Fraction(0) if part is None else Fraction(int(part[self._unit]))
 
-    def previous(self, key: str) -> Fraction | None:
+    def previous(self, key: str, count_name: str | None = None) -> Fraction | None:
         """The last cycle's value."""
         column = self.snapshot.previous.get(key)
         if column is None or column.state[self._unit] > State.CARRIED:
             return None
-        return Fraction(int(column.numbers[self._unit]), 10**column.scale)
+        if count_name is None:
+            return Fraction(int(column.numbers[self._unit]), 10**column.scale)
+        part = (column.parts or {}).get(count_name)
+        return Fraction(0) if part is None else Fraction(int(part[self._unit]))
 
     def scores(self, key: str) -> list[Fraction]:
         """A list of scores."""

@@ -69,6 +69,11 @@ class Whole:
         """Whether it is one number for all units."""
         return not isinstance(self.value, np.ndarray)
 
+    @property
+    def fits(self) -> bool:
+        """Whether every number is sure to be a machine word."""
+        return _fits(self.low, self.high)
+
     def _with(self, other: "Value | Whole", low: int, high: int, work: Callable[[Value, Value], Value]) -> "Whole":
         second = Whole.of(other)
         if self.scalar and second.scalar:

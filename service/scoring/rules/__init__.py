@@ -8,10 +8,20 @@ from service.scoring.reading import Reader, one_of
 from service.scoring.rules.award import AwardRule
 from service.scoring.rules.bands import BandsRule
 from service.scoring.rules.base import Rule, RuleContext
+from service.scoring.rules.best_ratio import BestRatioRule
+from service.scoring.rules.checklist import ChecklistRule
+from service.scoring.rules.choice import ChoiceRule
 from service.scoring.rules.completion import CompletionRule
 from service.scoring.rules.deduct import DeductRule
 from service.scoring.rules.efficacy import EfficacyRule, MinmaxRule
+from service.scoring.rules.grade_mean import GradeMeanRule
+from service.scoring.rules.improvement import ImprovementRule
 from service.scoring.rules.linear import LinearRule
+from service.scoring.rules.neutral import NeutralRule
+from service.scoring.rules.percentile import PercentileRule
+from service.scoring.rules.piecewise import PiecewiseRule
+from service.scoring.rules.rank_points import RankPointsRule
+from service.scoring.rules.trimmed_mean import TrimmedMeanRule
 from service.scoring.rules.yes_no import YesNoRule
 from service.scoring.text import Text
 
@@ -22,10 +32,20 @@ RULES: Final[Mapping[str, type[Rule]]] = {
         CompletionRule,
         LinearRule,
         BandsRule,
+        PiecewiseRule,
         YesNoRule,
+        ChecklistRule,
+        ChoiceRule,
         DeductRule,
+        NeutralRule,
+        ImprovementRule,
+        BestRatioRule,
         EfficacyRule,
         MinmaxRule,
+        RankPointsRule,
+        PercentileRule,
+        GradeMeanRule,
+        TrimmedMeanRule,
     )
 }
 

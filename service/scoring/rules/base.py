@@ -61,7 +61,7 @@ class LeafColumns(Protocol):
     def lists(self, key: str) -> tuple[list[list[int]], int]:
         """(scores × 10**scale, scale) of a SCORES item per unit."""
 
-    def previous(self, key: str) -> "PreviousColumn":
+    def previous(self, key: str, count_name: str | None = None) -> "PreviousColumn":
         """The last cycle's values of an item."""
 
     def awards(self) -> tuple[Whole, int]:
@@ -88,13 +88,16 @@ class UnitLeaf(Protocol):
 
     unit: int
     """Place of the unit among those of its category."""
-    award: Fraction
     peers: Peers | None
+
+    @property
+    def award(self) -> Fraction:
+        """Awarded marks."""
 
     def number(self, key: str, count_name: str | None = None) -> Fraction:
         """The exact value of an item."""
 
-    def previous(self, key: str) -> Fraction | None:
+    def previous(self, key: str, count_name: str | None = None) -> Fraction | None:
         """The last cycle's value."""
 
     def scores(self, key: str) -> list[Fraction]:
@@ -154,7 +157,9 @@ class Rule(ABC):
     def work(self, unit: UnitLeaf, full_marks: Fraction, names: ItemNames) -> "Work":
         """The arithmetic for one unit in words; reckoned apart from `evaluate`, in fractions."""
 
-    def check(self, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None) -> None:
+    def check(  # noqa: B027 - a rule without amounts has nothing to check
+        self, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None
+    ) -> None:
         """Note amounts that do not fit F; called for each F that the leaf has (path: of the rule)."""
 
     def can_be_negative(self) -> bool:
@@ -229,6 +234,19 @@ def marks_within(
         sink.add(
             path,
             Text(f"{show(value)}分低于{show(floor)}分", f"{show(value)} is below {show(floor)}"),
+            category=category,
+        )
+
+
+def floor_within(floor: Fraction, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None) -> None:
+    """Note a least score that is not below F."""
+    if floor >= full_marks:
+        sink.add(
+            path,
+            Text(
+                f"最低分{show(floor)}分应低于满分{show(full_marks)}分",
+                f"the least score {show(floor)} must be below the full marks of {show(full_marks)}",
+            ),
             category=category,
         )
 

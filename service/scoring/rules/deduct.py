@@ -24,6 +24,7 @@ from service.scoring.rules.base import (
     UnitLeaf,
     Work,
     either,
+    floor_within,
     score_of_marks,
 )
 from service.scoring.text import Text
@@ -129,7 +130,7 @@ class DeductRule(Rule):
     @classmethod
     def read(cls, reader: Reader, context: RuleContext) -> "DeductRule | None":
         before = len(reader.sink.faults)
-        floor_ = reader.decimal("floor", required=False, default=Fraction(0), most=0)
+        floor_ = reader.decimal("floor", required=False, default=Fraction(0))
         entries = reader.each("lines", required=True, limit=50)
         if not entries and len(reader.sink.faults) == before:
             reader.fault("lines", Text("至少要有一条扣分项", "there must be at least one line"))
@@ -148,6 +149,7 @@ class DeductRule(Rule):
         return self.floor < 0
 
     def check(self, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None) -> None:
+        floor_within(self.floor, full_marks, sink, (*path, "floor"), category)
         for place, line in enumerate(self.lines):
             if line.cap is not None and line.cap > full_marks - self.floor:
                 sink.add(
@@ -166,6 +168,8 @@ class DeductRule(Rule):
         en = f"Full marks {show(full_marks)}; " + "; ".join(w.en for w in words)
         if self.floor == 0:
             return Text(zh + "，扣完为止。", en + "; never below 0.")
+        if self.floor > 0:
+            return Text(zh + f"，最低得{show(self.floor)}分。", en + f"; at least {show(self.floor)}.")
         return Text(zh + f"，可倒扣，最低{show(self.floor)}分。", en + f"; down to {show(self.floor)}.")
 
     def evaluate(self, data: LeafColumns, full_marks: Fraction) -> Outcome:

@@ -10,53 +10,34 @@ from math import lcm
 from typing import Any, ClassVar
 
 from service.scoring.numbers import format_decimal, percent, show
-from service.scoring.quantities import ItemNames, Quantity, read_quantity
+from service.scoring.quantities import ItemNames
 from service.scoring.reading import Reader
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
     Peers,
-    Rule,
     RuleContext,
     UnitLeaf,
     Work,
     undefined_work,
     zero_words,
 )
+from service.scoring.rules.peer_rule import PeerRule
 from service.scoring.rules.peers import compared, extremes
 from service.scoring.text import Text
 from service.scoring.whole import Whole
 
-DIRECTIONS = ("HIGHER", "LOWER")
-
-
 @dataclass(frozen=True, kw_only=True)
-class MinmaxRule(Rule):
+class MinmaxRule(PeerRule):
     """Where a unit stands between the worst and the best of its category."""
 
     kind: ClassVar[str] = "MINMAX"
     term: ClassVar[Text] = Text("极差法", "min-max")
-    relative: ClassVar[bool] = True
-
-    quantity: Quantity
-    direction: str = "HIGHER"
 
     @property
     def share(self) -> Fraction:
         """Share of F that the worst still earns."""
         return Fraction(0)
-
-    @classmethod
-    def read(cls, reader: Reader, context: RuleContext) -> "MinmaxRule | None":
-        quantity = read_quantity(reader.inner("quantity"), context.items)
-        direction = reader.choice("direction", DIRECTIONS, default="HIGHER")
-        return None if quantity is None or direction is None else cls(quantity=quantity, direction=direction)
-
-    def settings(self) -> dict[str, Any]:
-        return {"quantity": self.quantity.document(), "direction": self.direction}
-
-    def data_items(self) -> tuple[str, ...]:
-        return self.quantity.data_items()
 
     def describe(self, full_marks: Fraction, names: ItemNames) -> Text:
         x, f = self.quantity.describe(names), show(full_marks)
@@ -128,7 +109,7 @@ class EfficacyRule(MinmaxRule):
 
     @classmethod
     def read(cls, reader: Reader, context: RuleContext) -> "EfficacyRule | None":
-        plain = MinmaxRule.read(reader, context)
+        plain = cls.shared(reader, context)
         base = reader.decimal("base", least=0, most=1)
         if base == 1:
             reader.fault(
@@ -137,7 +118,7 @@ class EfficacyRule(MinmaxRule):
             return None
         if plain is None or base is None:
             return None
-        return cls(quantity=plain.quantity, direction=plain.direction, base=base)
+        return cls(quantity=plain[0], direction=plain[1], base=base)
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "base": format_decimal(self.base)}

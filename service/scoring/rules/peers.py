@@ -71,13 +71,12 @@ def order(ratio: Ratio, mask: Mask) -> Order:
     if not count:
         return Order(index, empty, empty)
     numerator, denominator = ratio.numerator.take(index), ratio.denominator.take(index)
-    places = exact_order(
-        quotient(numerator, denominator) if not numerator.scalar or not denominator.scalar else np.zeros(count),
-        NEAR,
-        0.0,
-        lambda i: Fraction(numerator.at(i), denominator.at(i)),
-    )
-    sorted_places, new = places
+    if denominator.scalar and isinstance(numerator.value, np.ndarray) and numerator.value.dtype == np.int64:
+        sorted_places = np.argsort(numerator.value, kind="stable")
+        new = np.r_[True, np.diff(numerator.value[sorted_places]) != 0]
+    else:
+        about = np.broadcast_to(quotient(numerator, denominator), (count,))
+        sorted_places, new = exact_order(about, NEAR, 0.0, lambda i: Fraction(numerator.at(i), denominator.at(i)))
     starts = np.flatnonzero(new)
     group = np.cumsum(new) - 1
     ends = np.append(starts[1:], count) - 1

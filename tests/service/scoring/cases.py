@@ -15,7 +15,26 @@ import numpy as np
 from service.scoring import Event, ItemColumn, Scheme, Snapshot, State
 from tests.service.scoring.reference import Unit
 
-KINDS = ("AWARD", "LINEAR", "BANDS", "COMPLETION", "YES_NO", "DEDUCT", "MINMAX", "EFFICACY")
+KINDS = (
+    "AWARD",
+    "COMPLETION",
+    "LINEAR",
+    "BANDS",
+    "PIECEWISE",
+    "YES_NO",
+    "CHECKLIST",
+    "CHOICE",
+    "DEDUCT",
+    "NEUTRAL",
+    "IMPROVEMENT",
+    "BEST_RATIO",
+    "EFFICACY",
+    "MINMAX",
+    "RANK_POINTS",
+    "PERCENTILE",
+    "GRADE_MEAN",
+    "TRIMMED_MEAN",
+)
 STATE = {"GIVEN": State.GIVEN, "CARRIED": State.CARRIED, "MISSING": State.MISSING, "REJECTED": State.REJECTED, "NOT_APPLICABLE": State.NOT_APPLICABLE}  # fmt: skip
 
 
@@ -251,6 +270,92 @@ class Case:
         self._make_minmax(rule, full)
         rule["base"] = self.random.choice(["0.6", "0", "0.333"])
 
+    def _make_piecewise(self, rule: dict[str, Any], full: Fraction) -> None:
+        xs = sorted(self.random.sample([0, 1, 2, 3, 5, 8], self.random.randint(2, 4)))
+        rule.update(quantity=self._quantity(), points=[{"x": str(x), "marks": text(self._part(full))} for x in xs])
+
+    def _make_choice(self, rule: dict[str, Any], full: Fraction) -> None:
+        options = [{"option": code, "marks": text(self._part(full))} for code in "abc"]
+        self.random.shuffle(options)
+        rule.update(dataItem=self._item("CHOICE"), options=options)
+
+    def _make_checklist(self, rule: dict[str, Any], full: Fraction) -> None:
+        random = self.random
+        rule["allOrNothing"] = random.random() < 0.2
+        if random.random() < 0.3:
+            rule.update(done=self._quantity(0.2), asked=self._quantity(0.2))
+            return
+        keys = {self._item("YES_NO") for _ in range(random.randint(1, 4))}
+        rule["points"] = [{"dataItem": key} for key in sorted(keys)]
+        if random.random() < 0.4 and "full" in rule:
+            for point in rule["points"]:
+                point["marks"] = "0"
+            rule["points"][0]["marks"] = rule["full"]
+            if len(keys) > 1:
+                rule["points"][0]["marks"] = text(full * 5 / 8)
+                rule["points"][1]["marks"] = text(full * 3 / 8)
+
+    def _make_neutral(self, rule: dict[str, Any], full: Fraction) -> None:
+        random = self.random
+
+        def end(value: str, points: str) -> dict[str, Any]:
+            found: dict[str, Any] = {"value": value, "pointsPerStep": points, "step": random.choice(["1", "0.5", "0.3"])}
+            if random.random() < 0.2:
+                found["assigned"] = self._item()
+                del found["value"]
+            found["partSteps"] = random.choice(["EXACT", "STARTED", "COMPLETED"])
+            return found
+
+        rule["quantity"] = self._quantity()
+        if random.random() < 0.8:
+            rule["low"] = end("2", "0.5")
+        if random.random() < 0.7 or "low" not in rule:
+            rule["high"] = end("3", "0.25")
+            if self.negative and random.random() < 0.3:
+                rule["high"]["pointsPerStep"] = "0"
+                rule["plus"] = {"pointsPerStep": "0.2", "step": "0.5", "cap": "0.3"}
+        if self.negative and random.random() < 0.2:
+            rule["floor"] = "-1"
+
+    def _make_improvement(self, rule: dict[str, Any], full: Fraction) -> None:
+        self._make_minmax(rule, full)
+        rule["fullAt"] = self.random.choice(["0.3", "1", "0.05"])
+
+    def _make_best_ratio(self, rule: dict[str, Any], full: Fraction) -> None:
+        self._make_minmax(rule, full)
+
+    def _make_percentile(self, rule: dict[str, Any], full: Fraction) -> None:
+        self._make_minmax(rule, full)
+
+    def _make_rank_points(self, rule: dict[str, Any], full: Fraction) -> None:
+        random = self.random
+        self._make_minmax(rule, full)
+        rule["ties"] = random.choice(["COMPETITION", "MEAN"])
+        if random.random() < 0.4:
+            rule["step"] = text(full / 8)
+        else:
+            rule["countFrom"] = random.choice(["FIRST", "LAST"])
+            rule["table"] = [{"rank": i + 1, "marks": text(self._part(full))} for i in range(random.randint(1, 4))]
+        if random.random() < 0.3:
+            rule["floor"] = text(full / 8)
+
+    def _make_grade_mean(self, rule: dict[str, Any], full: Fraction) -> None:
+        random = self.random
+        names = random.sample(["群众", "党员", "代表"], random.randint(1, 2))
+        rule["groups"] = [
+            {
+                "name": name,
+                "weight": random.choice(["1", "0.4", "3"]),
+                "dataItem": self._item("COUNTS"),
+                "values": [{"option": code, "marks": text(self._part(full))} for code in "abc"],
+            }
+            for name in names
+        ]
+        rule["minBallots"] = random.choice([1, 2, 8])
+
+    def _make_trimmed_mean(self, rule: dict[str, Any], full: Fraction) -> None:
+        rule.update(dataItem=self._item("SCORES"), drop=self.random.choice([0, 1]), dropFrom=3, minimumCount=self.random.choice([0, 1, 3]))
+
     def _settings(self) -> dict[str, Any]:
         random = self.random
         settings: dict[str, Any] = {
@@ -307,13 +412,10 @@ class Case:
         scale = int(item.get("scale", 0))
         if kind == "SCORES":
             return [
-                Fraction(random.randint(0, int(self.least_marks() * 10**scale)), 10**scale)
+                Fraction(random.randint(0, 12 * 10**scale), 10**scale)
                 for _ in range(random.choice([0, 1, 3, 4, 6]))
             ]
         return self._number(scale)
-
-    def least_marks(self) -> Fraction:
-        return Fraction(1)
 
     def _unit(self, key: str) -> Unit:
         random = self.random
@@ -347,7 +449,8 @@ class Case:
 
     def _leaf_items(self, rule: dict[str, Any]) -> list[str]:
         quantity = rule.get("quantity")
-        return [term["dataItem"] for term in quantity["numerator"]["terms"]] if quantity else []
+        found = [term["dataItem"] for term in quantity["numerator"]["terms"]] if quantity else []
+        return found + ([rule["dataItem"]] if "dataItem" in rule else [])
 
     def _award(self, unit: Unit, node: dict[str, Any]) -> None:
         random, rule = self.random, node["rule"]

@@ -318,6 +318,137 @@ class Reference:
     def rule_efficacy(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
         return self.between(rule, unit, leaf, full, sure(rule["base"]))
 
+    def rule_piecewise(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        points = [(sure(point["x"]), sure(point["marks"])) for point in rule["points"]]
+        if x <= points[0][0]:
+            return points[0][1]
+        for (a, low), (b, high) in zip(points, points[1:], strict=False):
+            if x <= b:
+                return low + (high - low) * (x - a) / (b - a)
+        return points[-1][1]
+
+    def rule_choice(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        chosen = self.held(unit, leaf, rule["dataItem"])[1]
+        return next(sure(option["marks"]) for option in rule["options"] if option["option"] == chosen)
+
+    def rule_checklist(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        if rule.get("done"):
+            done = self.quantity(rule["done"], unit, leaf)
+            asked = self.quantity(rule["asked"], unit, leaf)
+            if "NA" in (done, asked):
+                return "NA"
+            if "FULL" in (done, asked):
+                return "FULL"
+            if asked == 0:
+                return "NA"
+            share = min(max(done / asked, Q(0)), Q(1)) if asked > 0 else Q(0)
+            return full * (Q(share == 1) if rule.get("allOrNothing") else share)
+        met = [bool(self.held(unit, leaf, point["dataItem"])[1]) for point in rule["points"]]
+        if rule.get("allOrNothing"):
+            return full if all(met) else Q(0)
+        own = [sure(point["marks"]) if point.get("marks") else full / len(met) for point in rule["points"]]
+        return sum((marks for marks, yes in zip(own, met, strict=True) if yes), Q(0))
+
+    def rule_neutral(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        marks = full
+        for name, sign in (("low", 1), ("high", -1)):
+            end = rule.get(name)
+            if end:
+                bound = self.bound(end, unit, leaf)
+                steps = self.parts(max((bound - x) * sign, Q(0)) / sure(end.get("step"), "1"), end.get("partSteps"))
+                marks -= steps * sure(end["pointsPerStep"])
+        plus = rule.get("plus")
+        if plus:
+            steps = max(x - self.bound(rule["high"], unit, leaf), Q(0)) / sure(plus.get("step"), "1")
+            marks += min(steps * sure(plus["pointsPerStep"]), sure(plus["cap"]))
+        return max(marks, sure(rule.get("floor"), "0"))
+
+    def bound(self, end: Any, unit: Unit, leaf: str) -> Q:
+        return self.held(unit, leaf, end["assigned"])[1] if end.get("assigned") else sure(end["value"])
+
+    def rule_improvement(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        if any(item not in unit.previous for item in self.items_of(rule)):
+            return "NA"
+        base = self.quantity(rule["quantity"], unit, leaf, previous=True)
+        if isinstance(base, str) or base == 0:
+            return "NA"
+        change = (x - base) / abs(base) * (-1 if rule.get("direction") == "LOWER" else 1)
+        return full * min(max(change / sure(rule["fullAt"]), Q(0)), Q(1))
+
+    def rule_best_ratio(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        values = [value for _, value in self.peers(unit, leaf)]
+        if rule.get("direction") == "LOWER":
+            best = min(values)
+            if best <= 0:
+                return full if x == best else Q(0)
+            return full * best / x
+        best = max(values)
+        return full * max(x, Q(0)) / best if best > 0 else Q(0)
+
+    def rule_percentile(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        others = [value for other, value in self.peers(unit, leaf) if other.key != unit.key]
+        if not others:
+            return full
+        if rule.get("direction") == "LOWER":
+            return full * sum(value > x for value in others) / len(others)
+        return full * sum(value < x for value in others) / len(others)
+
+    def rule_rank_points(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        x = self.quantity(rule["quantity"], unit, leaf)
+        if isinstance(x, str):
+            return x
+        values = [value for _, value in self.peers(unit, leaf)]
+        better = sum(value < x if rule.get("direction") == "LOWER" else value > x for value in values)
+        count, equal = len(values), sum(value == x for value in values)
+        table = [sure(row["marks"]) for row in rule.get("table") or []]
+        floor_ = sure(rule.get("floor"), "0")
+
+        def at(rank: int) -> Q:
+            if rule.get("step") is not None:
+                return max(full - sure(rule["step"]) * (rank - 1), floor_)
+            if rule.get("countFrom") == "LAST":
+                from_last = count - rank + 1
+                return table[from_last - 1] if from_last <= len(table) else full
+            return table[rank - 1] if rank <= len(table) else floor_
+
+        if rule.get("ties") == "MEAN":
+            return sum((at(better + 1 + i) for i in range(equal)), Q(0)) / equal
+        return at(better + 1)
+
+    def rule_grade_mean(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        total, weights = Q(0), Q(0)
+        for group in rule["groups"]:
+            counts = self.held(unit, leaf, group["dataItem"])[1]
+            ballots = sum(counts.get(value["option"], 0) for value in group["values"])
+            if ballots >= rule["minBallots"]:
+                marks = sum((sure(v["marks"]) * counts.get(v["option"], 0) for v in group["values"]), Q(0))
+                total += sure(group.get("weight"), "1") * marks / ballots
+                weights += sure(group.get("weight"), "1")
+        return total / weights if weights else "NA"
+
+    def rule_trimmed_mean(self, rule: Any, unit: Unit, leaf: str, full: Q) -> Any:
+        scores = sorted(self.held(unit, leaf, rule["dataItem"])[1])
+        if not scores or len(scores) < rule["minimumCount"]:
+            return "NA"
+        if len(scores) >= rule["dropFrom"] and rule["drop"]:
+            scores = scores[rule["drop"] : -rule["drop"]]
+        return min(max(sum(scores, Q(0)) / len(scores), Q(0)), full)
+
     # Leaves and nodes
 
     def leaf(self, unit: Unit, code: str, answer: Answer) -> Any:
