@@ -5,7 +5,6 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import stat
 import subprocess
 import time
 from pathlib import Path
@@ -32,6 +31,7 @@ from service.embedded.processes import (
     belongs,
     free_port,
     let_pass,
+    let_read,
     pid_in,
     run,
 )
@@ -154,13 +154,11 @@ def _version_of(folder: Path) -> str:
     return words[-1].split(".")[0]
 
 
-def _let_read(account: Account | None, folder: Path) -> None:
-    """Let the account read installed programs, where a strict umask at their installation took that from it."""
-    if account is None or (folder / "bin" / "postgres").stat().st_mode & stat.S_IXOTH:
-        return
-    for path in (folder, *folder.rglob("*")):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+def _open(programs: Path, account: Account | None, report: Report) -> None:
+    let_pass(account, programs, report)
+    package = programs.parent
+    # What the programs were linked with lies beside the package.
+    let_read(account, programs, package.with_name(f"{package.name}.libs"))
 
 
 def _cluster_version(folder: Path) -> str:
@@ -169,8 +167,7 @@ def _cluster_version(folder: Path) -> str:
 
 def _programs_for(folder: Path, account: Account | None, report: Report) -> Path:
     programs = _programs(_cluster_version(folder))
-    let_pass(account, programs, report)
-    _let_read(account, programs)
+    _open(programs, account, report)
     return programs
 
 
@@ -178,8 +175,7 @@ def _make(data: Path, state: State, account: Account | None, version: str, durab
     """initdb into a folder beside, renamed when it is whole: a crash in between leaves nothing half made."""
     began = time.monotonic()
     programs = _programs(version)
-    let_pass(account, programs, report)
-    _let_read(account, programs)
+    _open(programs, account, report)
     draft = data / "postgres.new"
     if draft.exists():
         shutil.rmtree(draft)

@@ -72,30 +72,49 @@ def let_pass(account: Account | None, path: Path, report: Report) -> None:
     """Let the account reach the path: each folder above it gets the right to be passed, not to be listed."""
     if account is None:
         return
+    opened = []
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH and folder.stat().st_uid != account.uid:
             folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-            report(f"let the account {account.name} pass through {folder} (o+x)", 0.0)
+            opened.append(str(folder))
+    if opened:
+        report(f"let the account {account.name} pass through {', '.join(reversed(opened))} (o+x)", 0.0)
+
+
+def let_read(account: Account | None, *roots: Path) -> None:
+    """Let the account read and run installed programs, where a strict umask at their installation took that from it."""
+    if account is None:
+        return
+    for root in roots:
+        for path in (root, *root.rglob("*")) if root.exists() else ():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
+            if wanted != mode:
+                path.chmod(wanted)
 
 
 def run(
     command: list[str | Path], account: Account | None, cwd: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a program as the account, with an environment of its own: PGHOST and its kin must not reach it."""
-    return subprocess.run(  # noqa: S603
-        command,
-        check=False,
-        cwd=cwd,
-        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-    )
+    try:
+        return subprocess.run(  # noqa: S603
+            command,
+            check=False,
+            cwd=cwd,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+    except OSError as error:
+        who = f" as the account {account.name}" if account else ""
+        raise EmbeddedError(f"{command[0]} cannot be run{who}: {error.strerror}.") from error
 
 
 def free_port(preferred: int) -> int:

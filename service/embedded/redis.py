@@ -19,6 +19,7 @@ from service.embedded.processes import (
     belongs,
     free_port,
     let_pass,
+    let_read,
     pid_in,
     run,
 )
@@ -33,6 +34,7 @@ def start(data: Path, state: State, account: Account | None, report: Report) -> 
     folder.mkdir(mode=0o700, exist_ok=True)
     program = _program()
     let_pass(account, program, report)
+    let_read(account, program)
     pid = pid_in(folder / "redis.pid")
     if pid is not None and belongs(pid, folder):
         # It runs, but answers nobody. It holds nothing that must last.
