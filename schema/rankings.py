@@ -1,16 +1,16 @@
 """Ranking runs and standings, as frontends see them (成绩测算、考核结果)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import strawberry
 from strawberry import Info
 
 from schema.context import Context
-from schema.jobs import FINISHED, JobState, follow, message_sql
+from schema.jobs import FINISHED, MESSAGE, JobState
+from schema.live import After, Id, changes, live
 from schema.mapping import (
     ID,
     Argument,
@@ -40,9 +40,10 @@ from schema.mapping import (
 )
 from schema.members import ACTOR_TYPES, KEY
 from schema.mutations import Outcome, at_root, mutation
+from schema.rows import value_of
 from schema.scalars import Rational
 from schema.scope import READERS, covers
-from schema.subscription import subscriptions, told
+from schema.subscription import subscriptions
 from service import rankings
 from service.access import Actor as Caller
 from service.access import Role
@@ -123,7 +124,7 @@ class RunProgressInfo:
     percent: int = column("0 to 100.")
     units_done: int = column("Units done.")
     units_total: int = column("Units in all.")
-    message: str = expression("In words.", message_sql("RANKING_RUN"))
+    message: str = expression("In words, what it does now.", MESSAGE)
 
 
 @value
@@ -175,7 +176,8 @@ class ChangeInfo:
 
 
 _NODES = f"""SELECT ni.id AS indicator_id, ni.leaf, ni.print_order, (nv.v ->> 'score')::numeric AS score,
-        (nv.v ->> 'marks')::numeric AS marks, nv.v ->> 'state' AS value_state, (nv.v ->> 'coverage')::numeric AS coverage,
+        (nv.v ->> 'marks')::numeric AS marks, nv.v ->> 'state' AS value_state,
+        (nv.v ->> 'coverage')::numeric AS coverage,
         coalesce((SELECT (pc.v ->> 'points')::numeric FROM jsonb_array_elements(ni.points_by_category) pc(v)
                   WHERE pc.v ->> 'category' = {{t}}.category_id::text), ni.points) AS full_marks,
         (SELECT nd.exact FROM standing_dimensions nd WHERE nd.tenant_id = {{tenant}} AND nd.standing_id = {{t}}.id
@@ -315,7 +317,8 @@ class StandingFilter:
 
 
 @table(
-    """(SELECT rr.*, jr.state, jr.stage, jr.change_seq, jr.percent, jr.units_done, jr.units_total FROM ranking_runs rr
+    """(SELECT rr.*, jr.kind, jr.state, jr.stage, jr.attempts, jr.cancel_requested, jr.change_seq, jr.percent,
+               jr.units_done, jr.units_total FROM ranking_runs rr
         JOIN jobs jr ON jr.tenant_id = rr.tenant_id AND jr.id = rr.job_id)""",
     plural="ranking runs",
     visible="{all}",
@@ -443,21 +446,28 @@ class RankingRunMessage:
     run: RankingRun = described("The run as it is now.")
 
 
+async def _state(_context: Context, row: Any) -> str:
+    return str(value_of(row, "change_seq"))
+
+
 @subscriptions
-class RankingRunSubscription:
+class RankingsSubscription:
     """Runs, live."""
 
-    @told("Progress of a run: its state first, then each change, until it has ended.")
+    @live("Progress of a run; ends when the run has ended.")
     async def ranking_run_changed(
         self,
         info: Info[Context, None],
-        id: Annotated[ID, strawberry.argument(description="The run.")],  # noqa: A002
-        after: Annotated[
-            str | None, strawberry.argument(description="Cursor of the last message seen.")
-        ] = strawberry.UNSET,
-    ) -> AsyncIterator[RankingRunMessage | None]:
+        id: Id,  # noqa: A002
+        after: After = None,
+    ) -> AsyncGenerator[RankingRunMessage | None, None]:
         """Messages about one run."""
-        async for cursor, run in follow(
-            info.context, RankingRun, id, after or None, mark="{t}.change_seq", ends=FINISHED
+        async for change in changes(
+            info.context,
+            RankingRun,
+            id,
+            after,
+            state=_state,
+            ended=lambda row: value_of(row, "state") in FINISHED,
         ):
-            yield RankingRunMessage(cursor=cursor, run=run)
+            yield change and RankingRunMessage(cursor=change.cursor, run=change.row)
