@@ -205,7 +205,7 @@ class Printer:
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True)
         table.add_row("API", f"{endpoint}   (GraphQL, graphql-transport-ws)")
-        table.add_row("GraphiQL", f"{endpoint}   {self.say(Text('用浏览器打开', 'in a browser'))}")
+        table.add_row("GraphiQL", f"{base_url}/graphiql   {self.say(Text('用浏览器打开', 'in a browser'))}")
         table.add_row(self.say(Text("区代码", "District")), TENANT_CODE)
         table.add_row(
             self.say(Text("密码", "Password")), self.say(Text(f"{PASSWORD}（仅限演示）", f"{PASSWORD} (demo only)"))
