@@ -24,6 +24,7 @@ from service.schemes.versions import (
     discard_scheme_version,
     edit_scheme_version,
 )
+from service.schemes.words import describe_quantity, describe_rule
 
 __all__ = [
     "RULE_KINDS",
@@ -39,6 +40,8 @@ __all__ = [
     "check_version",
     "create_scheme",
     "create_scheme_version",
+    "describe_quantity",
+    "describe_rule",
     "discard_scheme_version",
     "edit_indicator",
     "edit_scheme_version",

@@ -1,4 +1,4 @@
-"""What tests of data items and schemes share: a district with two categories and a department, and short ways to write."""
+"""What tests of data items and schemes share: a district with two categories, a department, and short ways to write."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

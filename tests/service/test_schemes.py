@@ -102,8 +102,7 @@ async def test_a_new_scheme_is_a_draft_with_its_root(world: World) -> None:
     assert row_["scheme_id"] == decode_id(scheme, "Scheme")
     (root,) = (await nodes(world, version_id)).values()
     assert (root["code"], root["points"], root["depth"], root["ordinal"], root["leaf"]) == ("ROOT", 100, 0, "", False)
-    faults = (await check(world, version_id)).faults
-    assert [fault.path for fault in faults] == [("ROOT", "rule"), ("ROOT",)] or faults
+    assert not (await check(world, version_id)).sound, "an empty tree can't be frozen"
 
 
 async def test_faults_of_a_new_scheme_all_at_once(world: World) -> None:
@@ -635,7 +634,8 @@ async def test_items_are_listed_in_the_order_of_the_engine(world: World) -> None
         stored = await read(
             world.db,
             world.tenant,
-            """SELECT ii.data_item_id FROM indicator_items ii JOIN indicators i ON i.tenant_id = $1 AND i.id = ii.indicator_id
+            """SELECT ii.data_item_id FROM indicator_items ii
+               JOIN indicators i ON i.tenant_id = $1 AND i.id = ii.indicator_id
                WHERE ii.tenant_id = $1 AND i.code = $2 ORDER BY ii.position""",
             node["code"],
         )
@@ -821,7 +821,7 @@ async def test_every_change_is_on_record(world: World) -> None:
     events = await read(
         world.db,
         world.tenant,
-        "SELECT action, actor_id, subject_type FROM audit_events WHERE tenant_id = $1 AND actor_id = $2 ORDER BY sequence",
+        "SELECT action FROM audit_events WHERE tenant_id = $1 AND actor_id = $2 ORDER BY sequence",
         world.actor.id,
     )
     assert [event["action"] for event in events][-4:] == [

@@ -1,0 +1,35 @@
+"""Rules and quantities in words (评分标准), from documents that carry the data items they use under `dataItems`."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from service.scoring import Text, parse_rule
+from service.scoring.items import read_data_item
+from service.scoring.numbers import parse_decimal
+from service.scoring.quantities import read_quantity
+from service.scoring.reading import Reader, Sink
+
+FAULTY = Text(zh="规则有误，见方案检查。", en="The rule has faults; see the check of the scheme.")
+
+
+def describe_rule(document: Mapping[str, Any]) -> Text:
+    """A rule in words; `document` is a stored rule with `fullMarks` and `dataItems` beside its own keys."""
+    items = document.get("dataItems") or []
+    rule = {name: value for name, value in document.items() if name not in ("dataItems", "fullMarks")}
+    read, _ = parse_rule(rule, data_items=items)
+    marks = parse_decimal(str(document.get("fullMarks")))
+    if read is None or marks is None:
+        return FAULTY
+    return read.describe(Fraction(marks), {item["code"]: item["name"] for item in items})
+
+
+def describe_quantity(document: Mapping[str, Any]) -> Text:
+    """A quantity in words; `document` is a stored quantity with `dataItems` beside its own keys."""
+    items = document.get("dataItems") or []
+    quantity = {name: value for name, value in document.items() if name != "dataItems"}
+    known = {each.code: each for item in items if (each := read_data_item(Reader(item, (), Sink()))) is not None}
+    read = read_quantity(Reader(quantity, (), Sink()), known, constant_allowed=True)
+    if read is None:
+        return FAULTY
+    return read.describe({item["code"]: item["name"] for item in items})
