@@ -32,7 +32,7 @@ from schema.mapping import (
     table,
     value,
 )
-from schema.mutations import Outcome, at_root, mutation
+from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.scalars import DateText
 from service import directory
 from service.access import Actor, Role
@@ -188,12 +188,6 @@ class DirectoryQuery:
     categories: list[Category] | None = listing(
         "All categories, at most 100.", order="{r}.position, {r}.code", limit=100
     )
-
-
-KEY = (
-    "1 to 128 printable ASCII characters, chosen by the client; "
-    "the same key with the same input gives the same result within 24 hours."
-)
 
 
 @input_type

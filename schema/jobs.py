@@ -34,7 +34,7 @@ from schema.mapping import (
     table,
 )
 from schema.members import ACTOR_TYPES
-from schema.mutations import Outcome, mutation
+from schema.mutations import KEY, Outcome, mutation
 from schema.rows import value_of
 from schema.scope import IN_FORCE
 from schema.subscription import subscriptions
@@ -46,8 +46,6 @@ from tenants.database import Transaction
 
 if TYPE_CHECKING:
     from schema.members import Actor
-
-KEY = "1 to 128 printable ASCII characters; the same key with the same input gives the same result within 24 hours."
 
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELLED")
 

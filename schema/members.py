@@ -29,10 +29,11 @@ from schema.mapping import (
     relation,
     table,
 )
-from schema.mutations import MUTATIONS, MutationField, Outcome, at_root, mutation, succeed
+from schema.mutations import KEY, MUTATIONS, MutationField, Outcome, at_root, mutation, succeed
 from schema.scalars import DateText, DateTimeText
 from service import members
 from service.access import Actor as Caller
+from service.access import Language as Code
 from service.access import Role, authenticate
 from service.errors import KaopingError
 from service.members import GrantSpec
@@ -159,8 +160,6 @@ class MembersQuery:
 
 # ---- mutations
 
-KEY = "1 to 128 printable ASCII characters; the same key with the same input gives the same result within 24 hours."
-
 
 @input_type
 class GrantInput:
@@ -184,6 +183,10 @@ def spec(given: GrantInput) -> GrantSpec:
         data_item_ids=given.data_item_ids or (),
         valid_to=given.valid_to,
     )
+
+
+def _code(language: Language) -> Code:
+    return "EN" if language is Language.EN else "ZH_CN"
 
 
 @input_type
@@ -264,7 +267,7 @@ async def create_member(tx: Transaction, actor: Caller, given: CreateMemberInput
         display_name=given.display_name,
         sign_in_name=given.sign_in_name,
         password=given.password,
-        language=given.language.name,
+        language=_code(given.language),
         grants=[spec(grant) for grant in given.grants or ()],
     )
     return {"member": member_id}
@@ -300,7 +303,7 @@ async def edit_member(tx: Transaction, actor: Caller, given: EditMemberInput) ->
         version=given.version,
         display_name=given.display_name,
         password=given.password,
-        language=given.language.name if given.language else None,
+        language=None if given.language is None else _code(given.language),
         active=given.active,
     )
     return {"member": member_id}

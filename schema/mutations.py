@@ -43,6 +43,12 @@ from tenants.database import Transaction
 Outcome = Mapping[str, Any]
 """Field of the success → UUID of a row, list of them, or a plain value."""
 
+KEY = (
+    "1 to 128 printable ASCII characters, chosen by the client; "
+    "the same key with the same input gives the same result within 24 hours."
+)
+"""Description of every `idempotencyKey`."""
+
 I = TypeVar("I")  # noqa: E741 — an input type
 
 Access = Callable[[Transaction, Actor, Any], Awaitable[None]]

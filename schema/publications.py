@@ -30,8 +30,8 @@ from schema.mapping import (
     table,
 )
 from schema.members import ACTOR_TYPES
-from schema.mutations import Outcome, at_root, mutation
-from schema.rankings import CATEGORIES, KEY, CategoryBoardInfo, Standing, StandingFilter, StandingOrder
+from schema.mutations import KEY, Outcome, at_root, mutation
+from schema.rankings import CATEGORIES, CategoryBoardInfo, Standing, StandingFilter, StandingOrder
 from schema.scope import covers
 from service import publications
 from service.access import Actor as Caller

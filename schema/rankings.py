@@ -38,8 +38,8 @@ from schema.mapping import (
     table,
     value,
 )
-from schema.members import ACTOR_TYPES, KEY
-from schema.mutations import Outcome, at_root, mutation
+from schema.members import ACTOR_TYPES
+from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.rows import value_of
 from schema.scalars import Rational
 from schema.scope import READERS, covers
@@ -470,4 +470,4 @@ class RankingsSubscription:
             state=_state,
             ended=lambda row: value_of(row, "state") in FINISHED,
         ):
-            yield change and RankingRunMessage(cursor=change.cursor, run=change.row)
+            yield None if change is None else RankingRunMessage(cursor=change.cursor, run=change.row)

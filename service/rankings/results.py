@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from service.rankings.snapshot import RunInput
-from service.scoring.result import ResultInterface
+from service.scoring.result import Result
 from tenants.database import Transaction
 from tenants.ids import uuid7s
 
@@ -27,7 +27,7 @@ class Rows:
     """SHA-256 of every unit's code, exact total, shown total, ranks and status."""
 
 
-def rows_of(given: RunInput, result: ResultInterface) -> Rows:
+def rows_of(given: RunInput, result: Result) -> Rows:
     """Everything that needs no database; runs beside the event loop."""
     units = given.units
     totals, exacts, ranks = result.totals(), result.exact_totals(), result.ranks()
@@ -76,7 +76,7 @@ def best_first(exacts: Sequence[str | None]) -> list[int | None]:
     return places
 
 
-def _dimension(result: ResultInterface, given: RunInput, code: str, place: int) -> list[Any]:
+def _dimension(result: Result, given: RunInput, code: str, place: int) -> list[Any]:
     exacts = result.node_exacts(code)
     applies = result.node_applies(code)
     full = [_full_marks(given, code, unit.category) for unit in given.units]
@@ -101,7 +101,7 @@ def _full_marks(given: RunInput, code: str, category: str) -> str | None:
     return None if points is None else str(Decimal(points))
 
 
-def _nodes(result: ResultInterface, given: RunInput) -> list[str]:
+def _nodes(result: Result, given: RunInput) -> list[str]:
     """Per unit one JSON list of all nodes below the root, in print order: code, score, marks, state, coverage."""
     per_unit: list[list[str]] = [[] for _ in given.units]
     for code in result.node_codes[1:]:
