@@ -23,6 +23,7 @@ import redis
 from service import embedded
 from service.access import Actor, system_actor
 from service.errors import Invalid, KaopingError
+from service.scoring.text import Text
 from service.settings import Settings, SettingsError
 from tenants.database import Database, Transaction, UnsafeRole
 from tenants.migrate import RolesMissing, migrate
@@ -108,9 +109,9 @@ def print_json(value: object) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
-def tell(what: str, seconds: float) -> None:
+def tell(what: Text, seconds: float) -> None:
     """A step that took time, on standard error, so that standard output stays what was asked for."""
-    click.echo(click.style(f"{what} ({seconds:.2f} s)", dim=True), err=True)
+    click.echo(click.style(f"{what.en} ({seconds:.2f} s)", dim=True), err=True)
 
 
 @contextlib.contextmanager

@@ -83,8 +83,8 @@ def _servers(settings: Settings, printer: Printer) -> Iterator[Settings]:
         yield settings
         return
 
-    def report(what: str, seconds: float) -> None:
-        printer.done(Text("内置数据库与 Redis", "Embedded servers"), what, seconds)
+    def report(what: Text, seconds: float) -> None:
+        printer.done(Text("内置数据库与 Redis", "Embedded servers"), printer.say(what), seconds)
 
     with embedded.using(settings.data, postgres_version=settings.embedded_postgres, report=report) as servers:
         yield settings.on(servers)

@@ -37,6 +37,7 @@ from service.embedded.folder import (
 )
 from service.embedded.postgres import DATABASE
 from service.embedded.processes import LOOPBACK, account_for, let_pass
+from service.scoring.text import Text
 
 __all__ = [
     "EmbeddedError",
@@ -169,7 +170,7 @@ def remove(data: Path, *, report: Report = silent) -> bool:
                 path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         data.rmdir()
-    report(f"removed the data in {data}", time.monotonic() - began)
+    report(Text(zh=f"已删除{data}中的数据", en=f"removed the data in {data}"), time.monotonic() - began)
     return True
 
 
@@ -213,5 +214,5 @@ def _stop(data: Path, report: Report) -> bool:
     if postgres.stop(data, report):
         stopped.append("PostgreSQL")
     if stopped:
-        report(f"stopped {' and '.join(stopped)}", time.monotonic() - began)
+        report(Text(zh=f"已停止{'和'.join(stopped)}", en=f"stopped {' and '.join(stopped)}"), time.monotonic() - began)
     return bool(stopped)

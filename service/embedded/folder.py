@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from service.scoring.text import Text
+
 SUPERUSER = "postgres"
 LOGIN_ROLES = ("kp_migrate", "kp_app")
 
@@ -19,7 +21,7 @@ LOCK_SECONDS = 180.0
 CONTENTS = ("postgres", "postgres.new", "redis", "servers.json", "signing.key", "demo.log", "kept", "lock", "users")
 """What Kaoping puts into a data folder; nothing else is ever removed from it."""
 
-Report = Callable[[str, float], None]
+Report = Callable[[Text, float], None]
 """Told what was done and how many seconds it took."""
 
 
@@ -27,7 +29,7 @@ class EmbeddedError(Exception):
     """The embedded servers cannot be had; the message says why and what to do."""
 
 
-def silent(_what: str, _seconds: float) -> None:
+def silent(_what: Text, _seconds: float) -> None:
     """Report nothing."""
 
 

@@ -35,6 +35,7 @@ from service.embedded.processes import (
     pid_in,
     run,
 )
+from service.scoring.text import Text
 from tenants.migrate import roles_sql
 
 DATABASE = "kaoping"
@@ -75,7 +76,8 @@ def start(data: Path, state: State, account: Account | None, version: int, durab
         options = {**POSTGRES_OPTIONS, **({} if durable else CARELESS_OPTIONS)}
         state.postgres_port = _serve(folder, programs, options, state.postgres_port, account)
         write_state(data, state)
-        report(f"started PostgreSQL {_cluster_version(folder)} on port {state.postgres_port}", time.monotonic() - began)
+        name, port = f"PostgreSQL {_cluster_version(folder)}", state.postgres_port
+        report(Text(zh=f"已启动{name}，端口{port}", en=f"started {name} on port {port}"), time.monotonic() - began)
     elif found != state.postgres_port:
         state.postgres_port = found
         write_state(data, state)
@@ -85,7 +87,10 @@ def start(data: Path, state: State, account: Account | None, version: int, durab
         asyncio.run(_make_roles(state))
         state.roles = digest
         write_state(data, state)
-        report(f"made the database {DATABASE} and its roles", time.monotonic() - began)
+        report(
+            Text(zh=f"已建立数据库{DATABASE}及其角色", en=f"made the database {DATABASE} and its roles"),
+            time.monotonic() - began,
+        )
 
 
 def port_of(data: Path, state: State, *, patience_seconds: float = 0.0) -> int | None:
@@ -199,7 +204,8 @@ def _make(data: Path, state: State, account: Account | None, version: str, durab
         raise EmbeddedError(f"PostgreSQL could not make its folder in {data}:\n{indented(done.stdout)}")
     cluster.rename(data / "postgres")
     shutil.rmtree(draft)
-    report(f"made a PostgreSQL {version} cluster in {data}", time.monotonic() - began)
+    what = Text(zh=f"已在{data}中建立PostgreSQL {version}数据目录", en=f"made a PostgreSQL {version} cluster in {data}")
+    report(what, time.monotonic() - began)
 
 
 def _serve(folder: Path, programs: Path, options: dict[str, str], preferred_port: int, account: Account | None) -> int:

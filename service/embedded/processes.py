@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from service.embedded.folder import EmbeddedError, Report
+from service.scoring.text import Text
 
 ACCOUNT = "kaoping"
 LOOPBACK = "127.0.0.1"
@@ -54,7 +55,11 @@ def account_for(report: Report) -> Account | None:
                 capture_output=True,
             )
         if _has_account(ACCOUNT):
-            report(f"made the system account {ACCOUNT}, since servers do not run as root", time.monotonic() - began)
+            what = Text(
+                zh=f"已新建系统用户{ACCOUNT}（服务不以root运行）",
+                en=f"made the system account {ACCOUNT}, since servers do not run as root",
+            )
+            report(what, time.monotonic() - began)
     name = ACCOUNT if _has_account(ACCOUNT) else "nobody"
     entry = pwd.getpwnam(name)
     return Account(name, entry.pw_uid, entry.pw_gid)
@@ -79,7 +84,12 @@ def let_pass(account: Account | None, path: Path, report: Report) -> None:
             folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
             opened.append(str(folder))
     if opened:
-        report(f"let the account {account.name} pass through {', '.join(reversed(opened))} (o+x)", 0.0)
+        folders = ", ".join(reversed(opened))
+        what = Text(
+            zh=f"已允许系统用户{account.name}经过{folders}（o+x）",
+            en=f"let the account {account.name} pass through {folders} (o+x)",
+        )
+        report(what, 0.0)
 
 
 def let_read(account: Account | None, *roots: Path) -> None:

@@ -23,6 +23,7 @@ from service.embedded.processes import (
     pid_in,
     run,
 )
+from service.scoring.text import Text
 
 
 def start(data: Path, state: State, account: Account | None, report: Report) -> None:
@@ -66,7 +67,7 @@ def start(data: Path, state: State, account: Account | None, report: Report) -> 
         state.redis_port = port
         if done.returncode == 0 and port_of(data, state, patience_seconds=START_SECONDS / START_ATTEMPTS):
             write_state(data, state)
-            report(f"started Redis on port {port}", time.monotonic() - began)
+            report(Text(zh=f"已启动Redis，端口{port}", en=f"started Redis on port {port}"), time.monotonic() - began)
             return
         output = done.stdout + (log.read_text(errors="replace")[-2000:] if log.exists() else "")
     raise EmbeddedError(f"Redis did not start in {folder}:\n{indented(output)}")

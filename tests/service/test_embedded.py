@@ -72,7 +72,7 @@ def wait_until_ended(pid: int) -> None:
 
 def test_from_nothing_to_answering_servers_and_back(folder: Path) -> None:
     steps: list[str] = []
-    with embedded.using(folder, durable=False, report=lambda what, _seconds: steps.append(what)) as servers:
+    with embedded.using(folder, durable=False, report=lambda what, _seconds: steps.append(what.en)) as servers:
         assert ask(servers.database_url, "SELECT current_user") == "kp_app"
         assert ask(servers.database_owner_url, "SELECT current_user") == "kp_migrate"
         assert ask(servers.superuser_url, "SHOW jit") == "off"
