@@ -89,9 +89,9 @@ def _arithmetic(used: list[tuple[float, Estimate]], count: int) -> Estimate:
         if child.mass is not None:
             work *= child.mass
         numerator += work
-        own: Floats | float = weight if child.present is None else child.present * weight
-        there = there + own
-        left = left + (own if child.mass is None else own * child.mass)
+        own: Floats | float = weight if child.present is None else np.asarray(child.present * weight, np.float64)
+        there += own
+        left += own if child.mass is None else np.asarray(child.mass * own, np.float64)
     present: Mask | None = None
     if isinstance(there, np.ndarray):
         present = there > 0

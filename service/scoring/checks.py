@@ -9,6 +9,8 @@ from service.scoring.document import Indicator, Scheme, read_scheme
 from service.scoring.faults import FAULT_LIMIT, Fault
 from service.scoring.numbers import show
 from service.scoring.reading import Sink
+from service.scoring.rules.base import ScoredRule
+from service.scoring.rules.events import PotRule
 from service.scoring.text import Text
 
 DEPTH_LIMIT: Final = 5
@@ -82,6 +84,7 @@ def check_scheme(scheme: Scheme, sink: Sink) -> None:
         _check_rule(scheme, node, sink)
     _check_sums(scheme, sink)
     _check_weights(scheme, sink)
+    _check_pots(scheme, sink)
     sink.indicator = None
     _check_settings(scheme, sink)
 
@@ -180,7 +183,7 @@ def _check_means(scheme: Scheme, node: Indicator, sink: Sink) -> None:
     path = (*scheme.path(node.code), "aggregation")
     word = Text("几何平均", "geometric mean") if node.aggregation == "GEOMETRIC" else Text("调和平均", "harmonic mean")
     for leaf in _leaves_below(scheme, node.code):
-        if leaf.rule is not None and leaf.rule.can_be_negative():
+        if isinstance(leaf.rule, ScoredRule) and leaf.rule.can_be_negative():
             sink.add(
                 path,
                 Text(f"“{leaf.name}”可能得负分，不能用{word.zh}", f"{leaf.name} can be negative, so no {word.en}"),
@@ -274,6 +277,29 @@ def _check_weights(scheme: Scheme, sink: Sink) -> None:
                     Text("限制其适用类别，或给下级指标权重", "restrict its categories, or give its children weights"),
                     category=key,
                 )
+
+
+def _check_pots(scheme: Scheme, sink: Sink) -> None:
+    """Leaves that share a pot must say the same of its cap."""
+    caps: dict[tuple[str, str], Fraction | None] = {}
+    for leaf in scheme.leaves:
+        rule = leaf.rule
+        if not isinstance(rule, PotRule):
+            continue
+        sink.indicator = leaf.code
+        known = caps.setdefault((rule.kind, rule.pot), rule.pot_cap)
+        if known != rule.pot_cap:
+            said = [
+                Text("不设上限", "no cap") if cap is None else Text(f"{show(cap)}分", show(cap))
+                for cap in (rule.pot_cap, known)
+            ]
+            sink.add(
+                (*scheme.path(leaf.code), "rule", "potCap"),
+                Text(
+                    f"“{rule.pot}”的上限此处为{said[0].zh}，别处为{said[1].zh}",
+                    f"the cap of pot {rule.pot} is {said[0].en} here and {said[1].en} elsewhere",
+                ),
+            )
 
 
 def _check_settings(scheme: Scheme, sink: Sink) -> None:

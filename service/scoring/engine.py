@@ -1,8 +1,9 @@
 """The computation (测算): leaves → tree → totals → one rounding → ranks, category by category, all units at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from service.scoring.aggregation import Estimate, estimates
 from service.scoring.document import Scheme
 from service.scoring.exact import ExactTree
+from service.scoring.grade_field import grade_field
+from service.scoring.grades import grade_units
 from service.scoring.leaves import Columns, EventTable, LeafScores, score_leaf
+from service.scoring.pots import NOTHING, UnitEvents, most_bonus, unit_events
 from service.scoring.ranks import competition, dense, refine, tied
 from service.scoring.result import CategoryRun, Result, Status
 from service.scoring.rounding import rounded
@@ -20,7 +24,7 @@ from service.scoring.snapshot import Snapshot, State
 from service.scoring.snapshot_checks import check_snapshot
 from service.scoring.totals import Tail, late_penalties
 from service.scoring.tree import Tree, tree_of
-from service.scoring.whole import Mask, Whole
+from service.scoring.whole import Mask, Whole, whole_array
 
 Stage = Literal["LEAVES", "TREE", "RANKS"]
 Progress = Callable[[Stage, int, int], None]
@@ -37,6 +41,7 @@ def compute(scheme: Scheme, snapshot: Snapshot, *, progress: Progress | None = N
     category_of = {key: place for place, key in enumerate(scheme.category_keys)}
     categories = np.fromiter((category_of[key] for key in snapshot.categories), np.int64, len(snapshot.units))
     events = EventTable(snapshot)
+    outside = unit_events(scheme, snapshot)
     indexes = [np.flatnonzero(categories == place) for place in range(len(category_of))]
     trees = [
         tree_of(scheme, key) if len(index) else None for key, index in zip(scheme.category_keys, indexes, strict=True)
@@ -56,9 +61,9 @@ def compute(scheme: Scheme, snapshot: Snapshot, *, progress: Progress | None = N
             done += 1
             if done % 10 == 0:
                 report("LEAVES", done, total_leaves)
-        runs.append(_run(scheme, snapshot, tree, index, leaves))
+        runs.append(_run(scheme, snapshot, tree, index, leaves, outside))
         report("TREE", len(runs), sum(tree is not None for tree in trees))
-    result = _rank(scheme, snapshot, runs, categories)
+    result = _rank(scheme, snapshot, runs, categories, outside)
     report("RANKS", 1, 1)
     return result
 
@@ -68,13 +73,18 @@ def _silent(stage: Stage, done: int, total: int) -> None:
 
 
 def _run(
-    scheme: Scheme, snapshot: Snapshot, tree: Tree, index: NDArray[np.intp], leaves: dict[int, LeafScores]
+    scheme: Scheme,
+    snapshot: Snapshot,
+    tree: Tree,
+    index: NDArray[np.intp],
+    leaves: dict[int, LeafScores],
+    events: Mapping[int, UnitEvents],
 ) -> CategoryRun:
     count = len(index)
     found = estimates(tree, leaves, count)
     days = None if snapshot.late_days is None else snapshot.late_days[index]
     late, unit = late_penalties(scheme.settings.late_penalty, days, count)
-    tail = Tail(Whole.of(0), Whole.of(0), late, unit, scheme.full_marks, _ceiling(scheme))
+    tail = _tail(scheme, index, events, late, unit)
     about, error = tail.estimate(found[0])
     scored = found[0].scored()
 
@@ -98,8 +108,21 @@ def _run(
     )
 
 
-def _ceiling(scheme: Scheme) -> Fraction | None:
-    return scheme.full_marks
+def _tail(
+    scheme: Scheme, index: NDArray[np.intp], events: Mapping[int, UnitEvents], late: Whole, late_unit: int
+) -> Tail:
+    """What comes after the tree, brought to one denominator."""
+    full = scheme.full_marks
+    most = Fraction(0) if scheme.settings.cap_at_full_marks else most_bonus(scheme)
+    ceiling = None if most is None else full + most
+    own = [events.get(int(unit), NOTHING) for unit in index] if events else []
+    unit = lcm(late_unit, *{each.bonus.denominator for each in own}, *{each.deduction.denominator for each in own})
+    late = late * (unit // late_unit)
+    if not own:
+        return Tail(Whole.of(0), Whole.of(0), late, unit, full, ceiling)
+    bonus = Whole.of(whole_array([int(each.bonus * unit) for each in own]))
+    deduction = Whole.of(whole_array([int(each.deduction * unit) for each in own]))
+    return Tail(bonus, deduction, late, unit, full, ceiling)
 
 
 def _covered(tree: Tree, leaves: dict[int, LeafScores], count: int) -> Whole:
@@ -110,10 +133,7 @@ def _covered(tree: Tree, leaves: dict[int, LeafScores], count: int) -> Whole:
         if not weight:
             continue
         given = leaves[place].states == State.GIVEN
-        if given.all():
-            found = found + weight
-        else:
-            found = found + Whole(given.astype(np.int64), 0, 1) * weight
+        found = found + (weight if given.all() else Whole(given.astype(np.int64), 0, 1) * weight)
     return found
 
 
@@ -136,7 +156,13 @@ class _Totals:
     low_coverage: Mask
 
 
-def _rank(scheme: Scheme, snapshot: Snapshot, runs: list[CategoryRun], categories: NDArray[np.int64]) -> Result:
+def _rank(
+    scheme: Scheme,
+    snapshot: Snapshot,
+    runs: list[CategoryRun],
+    categories: NDArray[np.int64],
+    events: Mapping[int, UnitEvents],
+) -> Result:
     count = len(snapshot.units)
     wide = any(run.totals.dtype == object for run in runs)
     totals = np.zeros(count, object if wide else np.int64)
@@ -149,6 +175,9 @@ def _rank(scheme: Scheme, snapshot: Snapshot, runs: list[CategoryRun], categorie
         low[run.index] = _low_coverage(run, scheme.settings.coverage_threshold)
     status = np.full(count, int(Status.RANKED), np.uint8)
     status[low] = Status.LOW_COVERAGE
+    vetoed = np.zeros(count, bool)
+    vetoed[[unit for unit, own in events.items() if own.out_of_ranking]] = True
+    status[vetoed] = Status.VETOED
     status[~scored] = Status.NOT_SCORED
     ranked = status == Status.RANKED
     keys = _keys(
@@ -158,7 +187,13 @@ def _rank(scheme: Scheme, snapshot: Snapshot, runs: list[CategoryRun], categorie
     overall = np.zeros(count, np.int64)
     if scheme.settings.cross_category_ranks:
         overall, _ = competition(keys, ranked, np.zeros(count, np.int64))
-    return Result(scheme, snapshot, runs, totals, scored, status, rank, shared, overall)
+    base = ranked | (vetoed & scored & ~low)
+    grades = grade_units(
+        scheme.settings.grades,
+        scheme.settings.tie_policy,
+        grade_field(scheme, snapshot, runs, totals, keys, ranked, base, events, status == Status.VETOED),
+    )
+    return Result(scheme, snapshot, runs, totals, scored, status, rank, shared, overall, keys, events, grades)
 
 
 def _keys(scheme: Scheme, runs: list[CategoryRun], totals: _Totals, ranked: Mask) -> NDArray[np.int64]:

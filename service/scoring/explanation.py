@@ -16,9 +16,12 @@ from service.scoring.document import Scheme
 from service.scoring.exact import ExactTree
 from service.scoring.leaves import EventTable, OneUnit
 from service.scoring.numbers import format_scaled, round_half_up, show
+from service.scoring.pots import NOTHING, CountedEvent
 from service.scoring.result import CategoryRun, Result, Status
 from service.scoring.rules import Rule
 from service.scoring.rules.base import Peers
+from service.scoring.rules.events import PotRule
+from service.scoring.rules.veto import EFFECTS
 from service.scoring.snapshot import STATE_NAMES, Snapshot, State
 from service.scoring.text import Text
 from service.scoring.tree import TreeNode
@@ -155,19 +158,31 @@ class _Explanation:
             )
         )
         self._node(0, TOTAL, 1, None, None)
-        self.found += [step for step, _, _ in parts]
+        for step, _, below in parts:
+            self.found += [step, *below]
         if clamped != raw:
             self.found.append(self._clamp(raw, clamped))
+        self._vetoes()
         self._rank()
+        self._grade()
         return self.found
 
     def _shown(self, value: Fraction) -> str:
         return format_scaled(round_half_up(value, self.places), self.places)
 
-    def _parts(self) -> list[tuple[Step, Fraction, None]]:
-        """What comes after the tree: (step, signed amount)."""
-        found: list[tuple[Step, Fraction, None]] = []
+    def _parts(self) -> list[tuple[Step, Fraction, list[Step]]]:
+        """What comes after the tree: (step, signed amount, steps below it)."""
+        found: list[tuple[Step, Fraction, list[Step]]] = []
         tail = self.run.tail
+        own = self.result.unit_events.get(self.unit, NOTHING)
+        if own.bonus_events:
+            step, below = self._pot("bonus", "BONUS", Text("加分", "bonus"), own.bonus, own.bonus_events)
+            found.append((step, own.bonus, below))
+        if own.deduction_events:
+            step, below = self._pot(
+                "deduction", "DEDUCTION", Text("减分", "deductions"), own.deduction, own.deduction_events
+            )
+            found.append((step, -own.deduction, below))
         late = Fraction(tail.late.at(self.place), tail.unit)
         if late:
             days = 0 if self.snapshot.late_days is None else int(self.snapshot.late_days[self.unit])
@@ -176,8 +191,44 @@ class _Explanation:
             text = Text(f"逾期{days}天，扣{show(late)}分", f"{days} days late: {show(late)} off")
             formula = f"{days} × {show(each)}" + (f" → {show(late)}" if late != days * each else "")
             step = Step("late", TOTAL, 1, "LATE_PENALTY", text, formula, result=late, shown=self._shown(late))
-            found.append((step, -late, None))
+            found.append((step, -late, []))
         return found
+
+    def _pot(
+        self, key: str, kind: str, word: Text, total: Fraction, events: Sequence[CountedEvent]
+    ) -> tuple[Step, list[Step]]:
+        """A pot's step, and one below it for each confirmed event."""
+        below = []
+        for each in events:
+            event = each.event
+            rule = self.scheme.by_code[event.indicator].rule
+            level = rule.level(event.level) if isinstance(rule, PotRule) else None
+            name = self.scheme.by_code[event.indicator].name + (f"·{level.name}" if level else "")
+            text = Text(
+                f"{name}（{event.key}）：{show(each.amount)}分，计{show(each.counted)}分",
+                f"{name} ({event.key}): {show(each.amount)}, counts {show(each.counted)}",
+            )
+            if each.reason is not None:
+                text = Text(f"{text.zh}；{each.reason.zh}", f"{text.en}; {each.reason.en}")
+            below.append(
+                Step(
+                    f"{key}/{event.key}",
+                    key,
+                    2,
+                    kind,
+                    text,
+                    show(each.counted),
+                    event.indicator,
+                    each.amount,
+                    each.counted,
+                    self._shown(each.counted),
+                    events=(event.key,),
+                )
+            )
+        text = Text(f"{word.zh}合计{show(total)}分", f"{word.en}: {show(total)} together")
+        formula = " + ".join(show(each.counted) for each in events)
+        step = Step(key, TOTAL, 1, kind, text, formula, None, None, total, self._shown(total))
+        return step, below
 
     def _clamp(self, raw: Fraction, clamped: Fraction) -> Step:
         if clamped > raw:
@@ -325,6 +376,52 @@ class _Explanation:
                     display = show(one.number(key), 30) + (item.unit_of_measure or "")
             found.append(StepInput(key, STATE_NAMES[state], display))
         return tuple(found)
+
+    def _vetoes(self) -> None:
+        own = self.result.unit_events.get(self.unit, NOTHING)
+        for event, effect in own.vetoes:
+            name = self.scheme.by_code[event.indicator].name
+            words = EFFECTS[effect]
+            text = Text(f"一票否决：{name}（{event.key}），{words.zh}", f"veto: {name} ({event.key}): {words.en}")
+            step = Step(f"veto/{event.key}", None, 0, "VETO", text, "", event.indicator, events=(event.key,))
+            self.found.append(step)
+
+    def _grade(self) -> None:
+        grades = self.scheme.settings.grades
+        if not grades:
+            return
+        result, unit = self.result, self.unit
+        place = int(result.grading.grade[unit])
+        waiting = next((tie for tie in result.pending() if unit in tie.units), None)
+        if place >= 0:
+            grade = grades[place]
+            text = Text(f"测算等次：{grade.name}", f"computed grade: {grade.name}")
+            if unit in result.grading.dropped:
+                text = Text(f"{text.zh}（一票否决降一等次）", f"{text.en} (one grade down by veto)")
+        else:
+            text = Text("测算等次：无", "computed grade: none")
+        self.found.append(Step("grade", None, 0, "GRADE", text))
+        groups = {
+            "CATEGORY": self.run.tree.category,
+            "PARENT": (self.snapshot.parents[unit] if self.snapshot.parents else None) or "",
+            "ALL": "",
+        }
+        names = {grade.code: grade for grade in grades}
+        for quota in result.quotas():
+            grade = names[quota.grade]
+            better = place < 0 or list(names).index(quota.grade) <= place
+            if quota.group == groups[grade.scope] and better:
+                text = Text(
+                    f"{grade.name}名额：按{quota.base}个单位计{quota.places}个，已用{quota.used}个",
+                    f"places of {grade.name}: {quota.places} for {quota.base} units, {quota.used} taken",
+                )
+                self.found.append(Step(f"quota/{quota.grade}", "grade", 1, "QUOTA", text))
+        if waiting is not None:
+            text = Text(
+                f"{names[waiting.grade].name}还剩{waiting.left}个名额，{len(waiting.units)}个单位得分相同，须由人排定先后并说明理由",
+                f"{waiting.left} places of {names[waiting.grade].name} left for {len(waiting.units)} equals: a person must order them",
+            )
+            self.found.append(Step("pending", "grade", 1, "TIE", text))
 
     def _rank(self) -> None:
         result, unit = self.result, self.unit

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.scoring.rules import Rule
-from service.scoring.rules.base import Outcome, Peers, PreviousColumn
+from service.scoring.rules.base import Outcome, Peers, PreviousColumn, Rule
 from service.scoring.snapshot import ItemColumn, Snapshot, State
 from service.scoring.tree import TreeNode
 from service.scoring.whole import Mask, Whole

@@ -4,7 +4,7 @@ Text forms are plain decimals ("90.99") with the scheme's rounding places; None 
 scores are rounded when they are first asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from service.scoring.aggregation import UNIT, Estimate
 from service.scoring.document import Scheme
 from service.scoring.exact import ExactTree
+from service.scoring.grades import Grades, PendingTie, Quota
 from service.scoring.leaves import LeafScores
 from service.scoring.numbers import format_rational, format_scaled
+from service.scoring.pots import UnitEvents
 from service.scoring.rounding import round_exact, rounded
 from service.scoring.snapshot import STATE_NAMES, Snapshot, State
 from service.scoring.totals import Tail
@@ -79,6 +81,9 @@ class Result:
         rank: NDArray[np.int64],
         shared: NDArray[np.int64],
         overall: NDArray[np.int64],
+        keys: NDArray[np.int64],
+        events: Mapping[int, UnitEvents],
+        grading: Grades,
     ) -> None:
         self.scheme = scheme
         self.snapshot = snapshot
@@ -94,6 +99,11 @@ class Result:
         self.rank = rank
         self.shared = shared
         self.overall = overall
+        self.keys = keys
+        """Order of the ranked units, equal exactly where they are tied."""
+        self.unit_events = events
+        """Place of each unit with confirmed events of bonus, deduction or veto → what they come to."""
+        self.grading = grading
         self._where: dict[int, tuple[CategoryRun, int]] | None = None
         self._whole: tuple[list[Fraction | None]] | None = None
 
@@ -153,6 +163,31 @@ class Result:
             total = sum(run.tree.coverage_weights)
             found[run.index] = _shares(run.covered, total, places).array(len(run.index))
         return [text or "" for text in _decimals(found, places)]
+
+    def grades(self) -> list[str | None]:
+        """Code of the computed grade (测算等次); None for none."""
+        codes = [grade.code for grade in self.scheme.settings.grades]
+        return [codes[grade] if grade >= 0 else None for grade in self.grading.grade.tolist()]
+
+    def quotas(self) -> list[Quota]:
+        """Places of each limited grade per group, and how many are taken (名额)."""
+        return list(self.grading.quotas)
+
+    def pending(self) -> list[PendingTie]:
+        """Equals at the edge of a quota that a person must order before anything is published."""
+        return list(self.grading.pending)
+
+    def percentiles(self) -> list[Fraction | None]:
+        """Share of the other ranked units of the category that a unit has left behind; 1 where it is alone."""
+        sizes = {run.tree.category: int((self.status[run.index] == Status.RANKED).sum()) for run in self.runs}
+        found: list[Fraction | None] = []
+        for category, rank, shared in zip(
+            self.snapshot.categories, self.rank.tolist(), self.shared.tolist(), strict=True
+        ):
+            others = sizes.get(category, 0) - 1
+            behind = others + 1 - (rank - 1) - shared
+            found.append(None if not rank else Fraction(behind, others) if others else Fraction(1))
+        return found
 
     # Parts of the total, in full marks
 

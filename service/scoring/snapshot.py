@@ -151,7 +151,8 @@ class Snapshot:
     decides the leaf's state whatever its items say (a review's rejection, or no review at all). late_days: calendar
     days late per unit, 0 or more; None for none. previous: item key → the last cycle's settled value, for IMPROVEMENT.
     group_awards: (leaf code, group's name) → SCORES column of single awards. parents: key of each unit's parent, for
-    grades with places per parent. previous_grades: code of each unit's previous grade.
+    grades with places per parent. previous_grades: code of each unit's previous grade. decisions: unit → its place among
+    equals at a quota's edge, as a person ordered them (DECISION); smaller is better.
     """
 
     units: Sequence[str]
@@ -166,3 +167,4 @@ class Snapshot:
     events: Sequence[Event] = ()
     parents: Sequence[str | None] | None = None
     previous_grades: Sequence[str | None] | None = None
+    decisions: Mapping[str, int] = field(default_factory=dict)

@@ -7,6 +7,8 @@ import numpy as np
 from service.scoring.document import Scheme
 from service.scoring.faults import FAULT_LIMIT, Fault, InvalidInput
 from service.scoring.numbers import show
+from service.scoring.rules.events import PotRule
+from service.scoring.rules.veto import EFFECTS, VetoRule
 from service.scoring.snapshot import ItemColumn, Snapshot, State
 from service.scoring.text import Text
 
@@ -56,7 +58,7 @@ def check_snapshot(scheme: Scheme, snapshot: Snapshot) -> None:
             text = Text(f"没有指标“{event.indicator}”", f'there is no indicator "{event.indicator}"')
             faults.append(Fault("INVALID", ("events", str(place), "indicator"), text))
     if not faults:
-        faults = _award_faults(scheme, snapshot)
+        faults = _award_faults(scheme, snapshot) + _event_faults(scheme, snapshot) + _count_faults(scheme, snapshot)
     if faults:
         raise InvalidInput(faults[:FAULT_LIMIT])
 
@@ -98,4 +100,53 @@ def _award_faults(scheme: Scheme, snapshot: Snapshot) -> list[Fault]:
                     f"an award of {show(value)} is not between 0 and {show(marks)}",
                 )
                 faults.append(Fault("INVALID", ("awards", code, str(snapshot.units[place])), text, indicator=code))
+    return faults
+
+
+def _event_faults(scheme: Scheme, snapshot: Snapshot) -> list[Fault]:
+    """Events whose level, ground, amount or effect the rule does not know."""
+    faults: list[Fault] = []
+
+    def note(place: int, name: str, text: Text) -> None:
+        faults.append(Fault("INVALID", ("events", str(place), name), text, indicator=snapshot.events[place].indicator))
+
+    for place, event in enumerate(snapshot.events):
+        rule = scheme.by_code[event.indicator].rule
+        if event.amount is not None and (not event.amount.is_finite() or event.amount < 0):
+            note(place, "amount", Text("分值应为不小于0的数", "the amount must be a number of at least 0"))
+        if isinstance(rule, PotRule):
+            if event.level is not None and rule.level(event.level) is None:
+                note(place, "level", Text(f"没有级别“{event.level}”", f'there is no level "{event.level}"'))
+            elif event.level is None and event.amount is None:
+                note(place, "level", Text("级别与分值至少要有一个", "a level or an amount is needed"))
+        elif isinstance(rule, VetoRule):
+            if event.level is not None and event.level not in {ground.code for ground in rule.grounds}:
+                note(place, "level", Text(f"没有否决情形“{event.level}”", f'there is no ground "{event.level}"'))
+            if event.effect is not None and event.effect not in EFFECTS:
+                note(place, "effect", Text(f"没有否决效果“{event.effect}”", f'there is no effect "{event.effect}"'))
+    return faults
+
+
+def _count_faults(scheme: Scheme, snapshot: Snapshot) -> list[Fault]:
+    """Named counts below 0, and choices that are none of the options."""
+    faults: list[Fault] = []
+    columns: list[tuple[tuple[str, ...], str, ItemColumn]] = [
+        ((key,), key, column) for key, column in snapshot.items.items()
+    ]
+    columns += [(pair, pair[1], column) for pair, column in snapshot.leaf_items.items()]
+    for path, key, column in columns:
+        item = scheme.data_items.get(key)
+        if item is None or not len(column.state):
+            continue
+        usable = column.state <= State.CARRIED
+        if item.type == "COUNTS":
+            for name, part in (column.parts or {}).items():
+                for place in np.flatnonzero(usable & (part < 0)).tolist():
+                    text = Text(f"计数“{name}”小于0", f'the count "{name}" is below 0')
+                    faults.append(Fault("INVALID", ("items", *path, str(snapshot.units[place])), text))
+        elif item.type == "CHOICE":
+            beyond = (column.numbers < 0) | (column.numbers >= len(item.options))
+            for place in np.flatnonzero(usable & beyond).tolist():
+                text = Text("不是可选项", "not among the options")
+                faults.append(Fault("INVALID", ("items", *path, str(snapshot.units[place])), text))
     return faults

@@ -9,7 +9,7 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from service.scoring.document import Indicator, Scheme
-from service.scoring.rules import Rule
+from service.scoring.rules.base import ScoredRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class TreeNode:
     """Points or weight as printed."""
     points: Fraction
     """Marks in which its score is shown: printed points, or 100 under RELATIVE; the root's full marks."""
-    rule: Rule | None
+    rule: ScoredRule | None
     full_marks: Fraction
     """F of a leaf; 0 means that it is only shown."""
     missing_policy: str
@@ -81,7 +81,7 @@ def tree_of(scheme: Scheme, category: str) -> Tree:
                 shares[node.code],
                 scheme.full_marks if node.parent_code is None else scheme.weight_of(node.code, category),
                 scheme.points_of(node.code, category),
-                node.rule,
+                node.rule if isinstance(node.rule, ScoredRule) else None,
                 scheme.full_marks_of(node.code, category) if node.rule else Fraction(0),
                 scheme.missing_policy_of(node.code),
                 scheme.not_applicable_policy_of(node.code),

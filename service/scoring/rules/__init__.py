@@ -14,6 +14,7 @@ from service.scoring.rules.choice import ChoiceRule
 from service.scoring.rules.completion import CompletionRule
 from service.scoring.rules.deduct import DeductRule
 from service.scoring.rules.efficacy import EfficacyRule, MinmaxRule
+from service.scoring.rules.events import BonusRule, DeductionRule
 from service.scoring.rules.grade_mean import GradeMeanRule
 from service.scoring.rules.improvement import ImprovementRule
 from service.scoring.rules.linear import LinearRule
@@ -22,6 +23,7 @@ from service.scoring.rules.percentile import PercentileRule
 from service.scoring.rules.piecewise import PiecewiseRule
 from service.scoring.rules.rank_points import RankPointsRule
 from service.scoring.rules.trimmed_mean import TrimmedMeanRule
+from service.scoring.rules.veto import VetoRule
 from service.scoring.rules.yes_no import YesNoRule
 from service.scoring.text import Text
 
@@ -46,6 +48,9 @@ RULES: Final[Mapping[str, type[Rule]]] = {
         PercentileRule,
         GradeMeanRule,
         TrimmedMeanRule,
+        BonusRule,
+        DeductionRule,
+        VetoRule,
     )
 }
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from service.scoring.numbers import format_decimal, show
 from service.scoring.quantities import ItemNames
 from service.scoring.reading import Reader, Sink
-from service.scoring.rules.base import LeafColumns, Outcome, Rule, RuleContext, UnitLeaf, Work, score_of_marks
+from service.scoring.rules.base import LeafColumns, Outcome, RuleContext, ScoredRule, UnitLeaf, Work, score_of_marks
 from service.scoring.text import Text
 from service.scoring.whole import Whole, whole_rationals
 
@@ -31,7 +31,7 @@ class AwardGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AwardRule(Rule):
+class AwardRule(ScoredRule):
     """An assessor awards 0 to full marks."""
 
     kind: ClassVar[str] = "AWARD"

@@ -15,8 +15,8 @@ from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     compare_line,
@@ -38,7 +38,7 @@ class Band:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BandsRule(Rule):
+class BandsRule(ScoredRule):
     """Marks by band."""
 
     kind: ClassVar[str] = "BANDS"

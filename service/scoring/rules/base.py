@@ -126,9 +126,6 @@ class Rule(ABC):
     term: ClassVar[Text]
     outside: ClassVar[bool] = False
     """Whether its leaf stands outside the sum (bonus, deduction, veto)."""
-    relative: ClassVar[bool] = False
-    """Whether it compares units, so that one unit's value changes another's score."""
-
     full: Fraction | None = None
     """F, where it is neither the printed points nor 100."""
 
@@ -149,6 +146,24 @@ class Rule(ABC):
     def describe(self, full_marks: Fraction, names: ItemNames) -> Text:
         """The rule in words (评分标准)."""
 
+    def check(  # noqa: B027 - a rule without amounts has nothing to check
+        self, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None
+    ) -> None:
+        """Note amounts that do not fit F; called for each F that the leaf has (path: of the rule)."""
+
+    def document(self) -> dict[str, Any]:
+        """As it is written in a scheme document, all settings written out."""
+        full = None if self.full is None else format_decimal(self.full)
+        return {"kind": self.kind, "full": full, **self.settings()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRule(Rule):
+    """A rule inside the sum."""
+
+    relative: ClassVar[bool] = False
+    """Whether it compares units, so that one unit's value changes another's score."""
+
     @abstractmethod
     def evaluate(self, data: LeafColumns, full_marks: Fraction) -> Outcome:
         """Exact scores of all units of a category."""
@@ -157,19 +172,9 @@ class Rule(ABC):
     def work(self, unit: UnitLeaf, full_marks: Fraction, names: ItemNames) -> "Work":
         """The arithmetic for one unit in words; reckoned apart from `evaluate`, in fractions."""
 
-    def check(  # noqa: B027 - a rule without amounts has nothing to check
-        self, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None
-    ) -> None:
-        """Note amounts that do not fit F; called for each F that the leaf has (path: of the rule)."""
-
     def can_be_negative(self) -> bool:
         """Whether a score below 0 is possible."""
         return False
-
-    def document(self) -> dict[str, Any]:
-        """As it is written in a scheme document, all settings written out."""
-        full = None if self.full is None else format_decimal(self.full)
-        return {"kind": self.kind, "full": full, **self.settings()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +243,9 @@ def marks_within(
         )
 
 
-def floor_within(floor: Fraction, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None) -> None:
+def floor_within(
+    floor: Fraction, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None
+) -> None:
     """Note a least score that is not below F."""
     if floor >= full_marks:
         sink.add(

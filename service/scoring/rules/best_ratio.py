@@ -69,6 +69,7 @@ class BestRatioRule(PeerRule):
             marks = full_marks * best / x
             formula = f"{show(full_marks)} × {show(best)} ÷ {show(x)}"
         text = Text(
-            f"实际值{show(x)}，同类最优{show(best)}，得{show(marks)}分", f"value {show(x)}, best peer {show(best)}: {show(marks)} marks"
+            f"实际值{show(x)}，同类最优{show(best)}，得{show(marks)}分",
+            f"value {show(x)}, best peer {show(best)}: {show(marks)} marks",
         )
         return Work(formula, marks, text)

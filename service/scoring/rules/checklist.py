@@ -15,8 +15,8 @@ from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     either,
@@ -35,7 +35,7 @@ class ChecklistPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChecklistRule(Rule):
+class ChecklistRule(ScoredRule):
     """Marks for the points met."""
 
     kind: ClassVar[str] = "CHECKLIST"
@@ -69,7 +69,9 @@ class ChecklistRule(Rule):
             if with_marks and len(with_marks) < len(points):
                 reader.fault("points", Text("要点分值要么都填，要么都不填", "give marks to all points or to none"))
             if counted and points:
-                reader.fault("points", Text("要点清单与完成数只能选一种", "either points or the numbers done and asked"))
+                reader.fault(
+                    "points", Text("要点清单与完成数只能选一种", "either points or the numbers done and asked")
+                )
             elif counted and (done is None or asked is None):
                 missing = "asked" if asked is None else "done"
                 reader.fault(missing, Text("完成数与应完成数须同时给出", "both done and asked are needed"))
@@ -115,12 +117,18 @@ class ChecklistRule(Rule):
             done, asked = self.done.describe(names), self.asked.describe(names)
             if self.all_or_nothing:
                 return Text(
-                    f"{done.zh}达到{asked.zh}得满分{f}分，否则不得分。", f"Full marks of {f} if {done.en} reaches {asked.en}."
+                    f"{done.zh}达到{asked.zh}得满分{f}分，否则不得分。",
+                    f"Full marks of {f} if {done.en} reaches {asked.en}.",
                 )
-            return Text(f"得分＝{f}×（{done.zh}÷{asked.zh}），最高{f}分。", f"{f} × ({done.en} ÷ {asked.en}), at most {f}.")
+            return Text(
+                f"得分＝{f}×（{done.zh}÷{asked.zh}），最高{f}分。", f"{f} × ({done.en} ÷ {asked.en}), at most {f}."
+            )
         listed = [names.get(point.data_item, point.data_item) for point in self.points]
         if self.all_or_nothing:
-            return Text(f"下列要点全部做到得满分{f}分，否则不得分：{'、'.join(listed)}。", f"{f} if all are met: {', '.join(listed)}.")
+            return Text(
+                f"下列要点全部做到得满分{f}分，否则不得分：{'、'.join(listed)}。",
+                f"{f} if all are met: {', '.join(listed)}.",
+            )
         marks = [show(self._marks(point, full_marks)) for point in self.points]
         zh = "、".join(f"{name}{own}分" for name, own in zip(listed, marks, strict=True))
         en = ", ".join(f"{name} {own}" for name, own in zip(listed, marks, strict=True))
@@ -172,7 +180,8 @@ class ChecklistRule(Rule):
                 share = Fraction(share == 1)
             marks = full_marks * share
             text = Text(
-                f"应完成{show(asked)}，已完成{show(done)}，得{show(marks)}分", f"{show(done)} of {show(asked)}: {show(marks)} marks"
+                f"应完成{show(asked)}，已完成{show(done)}，得{show(marks)}分",
+                f"{show(done)} of {show(asked)}: {show(marks)} marks",
             )
             return Work(f"{show(full_marks)} × {show(done)} ÷ {show(asked)}", marks, text)
         met = [point for point in self.points if unit.number(point.data_item)]

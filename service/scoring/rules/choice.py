@@ -13,8 +13,8 @@ from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     marks_within,
@@ -34,7 +34,7 @@ class OptionMarks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChoiceRule(Rule):
+class ChoiceRule(ScoredRule):
     """Marks by option."""
 
     kind: ClassVar[str] = "CHOICE"

@@ -16,8 +16,8 @@ from service.scoring.reading import Reader
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     either,
@@ -28,7 +28,7 @@ from service.scoring.text import Text
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompletionRule(Rule):
+class CompletionRule(ScoredRule):
     """The share of a target that was reached."""
 
     kind: ClassVar[str] = "COMPLETION"

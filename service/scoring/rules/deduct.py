@@ -19,8 +19,8 @@ from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     either,
@@ -118,7 +118,7 @@ class DeductionLine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeductRule(Rule):
+class DeductRule(ScoredRule):
     """Full marks less what went wrong."""
 
     kind: ClassVar[str] = "DEDUCT"

@@ -27,6 +27,7 @@ from service.scoring.rules.peers import compared, extremes
 from service.scoring.text import Text
 from service.scoring.whole import Whole
 
+
 @dataclass(frozen=True, kw_only=True)
 class MinmaxRule(PeerRule):
     """Where a unit stands between the worst and the best of its category."""

@@ -17,8 +17,8 @@ from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     marks_within,
@@ -52,7 +52,7 @@ class BallotGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradeMeanRule(Rule):
+class GradeMeanRule(ScoredRule):
     """Mean of ballots."""
 
     kind: ClassVar[str] = "GRADE_MEAN"
@@ -147,7 +147,9 @@ class GradeMeanRule(Rule):
         marks = sum((group.weight * mean for group, mean, _ in parts), Fraction(0)) / total if total else Fraction(0)
         if len(parts) == 1 or any(ballots < APART_FROM for _, _, ballots in parts):
             ballots = sum((ballots for _, _, ballots in parts), Fraction(0))
-            text = Text(f"有效票{show(ballots)}张，平均得{show(marks)}分", f"{show(ballots)} ballots, mean {show(marks)}")
+            text = Text(
+                f"有效票{show(ballots)}张，平均得{show(marks)}分", f"{show(ballots)} ballots, mean {show(marks)}"
+            )
             return Work(show(marks), marks, text)
         formula = f"({' + '.join(f'{show(g.weight)} × {show(mean)}' for g, mean, _ in parts)}) ÷ {show(total)}"
         zh = "、".join(f"{g.name}{show(ballots)}张平均{show(mean)}分" for g, mean, ballots in parts)

@@ -15,8 +15,8 @@ from service.scoring.reading import Reader
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     either,
@@ -28,7 +28,7 @@ from service.scoring.whole import Mask, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImprovementRule(Rule):
+class ImprovementRule(ScoredRule):
     """Progress against the last cycle."""
 
     kind: ClassVar[str] = "IMPROVEMENT"

@@ -13,8 +13,8 @@ from service.scoring.reading import Reader
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     undefined_work,
@@ -24,7 +24,7 @@ from service.scoring.text import Text
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearRule(Rule):
+class LinearRule(ScoredRule):
     """In proportion between the value that earns nothing and the one that earns full marks."""
 
     kind: ClassVar[str] = "LINEAR"

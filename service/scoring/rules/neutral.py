@@ -15,8 +15,8 @@ from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     floor_within,
@@ -82,7 +82,7 @@ class CorridorPlus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeutralRule(Rule):
+class NeutralRule(ScoredRule):
     """Neither too little nor too much."""
 
     kind: ClassVar[str] = "NEUTRAL"
@@ -114,11 +114,15 @@ class NeutralRule(Rule):
             if low is None and high is None:
                 reader.fault("low", Text("上限和下限至少要有一个", "at least one end is needed"))
             if low and high and low.value is not None and high.value is not None and low.value > high.value:
-                reader.fault("low", Text(f"下限{show(low.value)}高于上限{show(high.value)}", "the lower end is above the upper"))
+                reader.fault(
+                    "low", Text(f"下限{show(low.value)}高于上限{show(high.value)}", "the lower end is above the upper")
+                )
             if plus is not None and high is None:
                 reader.fault("plus", Text("超上限加分须有上限", "marks above the upper end need an upper end"))
             if plus is not None and high is not None and high.points_per_step:
-                reader.fault("plus", Text("超过上限不能既扣分又加分", "above the upper end either less or more, not both"))
+                reader.fault(
+                    "plus", Text("超过上限不能既扣分又加分", "above the upper end either less or more, not both")
+                )
         if quantity is None or least is None or len(reader.sink.faults) > before:
             return None
         return cls(quantity=quantity, low=low, high=high, floor=least, plus=plus)
@@ -207,13 +211,19 @@ class NeutralRule(Rule):
                 if off:
                     marks -= off
                     formula += f" - {show(end.steps(distance))} × {show(end.points_per_step)}"
-                    zh, en = f"{zh}，{less}{show(distance)}，扣{show(off)}分", f"{en}, {show(distance)} {below}: {show(off)} off"
+                    zh, en = (
+                        f"{zh}，{less}{show(distance)}，扣{show(off)}分",
+                        f"{en}, {show(distance)} {below}: {show(off)} off",
+                    )
         if self.plus is not None and self.high is not None and x > self.high.bound_of(unit):
             distance = x - self.high.bound_of(unit)
             more = min(self.plus.points_per_step * distance / self.plus.step, self.plus.cap)
             marks += more
             formula += f" + {show(more)}"
-            zh, en = f"{zh}，高于上限{show(distance)}，加{show(more)}分", f"{en}, {show(distance)} above: {show(more)} more"
+            zh, en = (
+                f"{zh}，高于上限{show(distance)}，加{show(more)}分",
+                f"{en}, {show(distance)} above: {show(more)} more",
+            )
         counted = max(marks, self.floor)
         if counted != marks:
             formula += f" → {show(counted)}"

@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 from service.scoring.quantities import Quantity, read_quantity
 from service.scoring.reading import Reader
-from service.scoring.rules.base import Rule, RuleContext
+from service.scoring.rules.base import RuleContext, ScoredRule
 
 DIRECTIONS = ("HIGHER", "LOWER")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeerRule(Rule):
+class PeerRule(ScoredRule):
     """What all rules share that compare the units of a category: a quantity, and which way is better."""
 
     relative: ClassVar[bool] = True

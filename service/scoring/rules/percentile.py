@@ -55,7 +55,9 @@ class PercentileRule(PeerRule):
         if x is None or peers is None or peers.ranks is None:
             return undefined_work(self.quantity, unit, full_marks)
         if peers.count <= 1:
-            return Work(show(full_marks), full_marks, Text("同类仅本单位有数据，得满分", "alone in the category: full marks"))
+            return Work(
+                show(full_marks), full_marks, Text("同类仅本单位有数据，得满分", "alone in the category: full marks")
+            )
         others = peers.count - 1
         behind = self.behind(peers, unit.unit)
         marks = full_marks * behind / others

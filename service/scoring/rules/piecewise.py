@@ -11,8 +11,8 @@ from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import (
     LeafColumns,
     Outcome,
-    Rule,
     RuleContext,
+    ScoredRule,
     UnitLeaf,
     Work,
     compare_line,
@@ -33,7 +33,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PiecewiseRule(Rule):
+class PiecewiseRule(ScoredRule):
     """Marks along a broken line."""
 
     kind: ClassVar[str] = "PIECEWISE"

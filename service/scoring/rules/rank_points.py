@@ -61,7 +61,10 @@ class RankPointsRule(PeerRule):
             marks = entry.decimal("marks")
             entry.finish()
             if rank is not None and rank != place + 1:
-                entry.fault("rank", Text(f"名次应依次为1、2、3…，此处应为{place + 1}", f"ranks must be 1, 2, 3 …; here {place + 1}"))
+                entry.fault(
+                    "rank",
+                    Text(f"名次应依次为1、2、3…，此处应为{place + 1}", f"ranks must be 1, 2, 3 …; here {place + 1}"),
+                )
             if marks is not None:
                 table.append(marks)
         count_from = reader.choice("countFrom", ENDS, default="FIRST")
@@ -70,9 +73,13 @@ class RankPointsRule(PeerRule):
         ties = reader.choice("ties", TIES, default="COMPETITION")
         if len(reader.sink.faults) == before:
             if bool(entries) == (step is not None):
-                reader.fault("table", Text("名次分值表与每名递减分只能选一种", "either a table or a step, and one of them"))
+                reader.fault(
+                    "table", Text("名次分值表与每名递减分只能选一种", "either a table or a step, and one of them")
+                )
             elif step is not None and count_from == "LAST":
-                reader.fault("countFrom", Text("从末位起算须用名次分值表", "counting from the last place needs a table"))
+                reader.fault(
+                    "countFrom", Text("从末位起算须用名次分值表", "counting from the last place needs a table")
+                )
         if plain is None or count_from is None or floor is None or ties is None or len(reader.sink.faults) > before:
             return None
         quantity, direction = plain
@@ -102,7 +109,9 @@ class RankPointsRule(PeerRule):
     def check(self, full_marks: Fraction, sink: Sink, path: tuple[str, ...], category: str | None) -> None:
         floor_within(self.floor, full_marks, sink, (*path, "floor"), category)
         for place, marks in enumerate(self.table):
-            marks_within(marks, full_marks, sink, (*path, "table", str(place), "marks"), category, min(self.floor, Fraction(0)))
+            marks_within(
+                marks, full_marks, sink, (*path, "table", str(place), "marks"), category, min(self.floor, Fraction(0))
+            )
 
     def describe(self, full_marks: Fraction, names: ItemNames) -> Text:
         x, f = self.quantity.describe(names), show(full_marks)
@@ -112,14 +121,19 @@ class RankPointsRule(PeerRule):
             en = f"rank 1 earns {f}, each rank below {show(self.step)} less, at least {show(self.floor)}"
         elif self.count_from == "FIRST":
             zh = "、".join(f"第{i + 1}名{show(m)}分" for i, m in enumerate(self.table)) + f"，其余{show(self.floor)}分"
-            en = ", ".join(f"rank {i + 1}: {show(m)}" for i, m in enumerate(self.table)) + f", others {show(self.floor)}"
+            en = (
+                ", ".join(f"rank {i + 1}: {show(m)}" for i, m in enumerate(self.table)) + f", others {show(self.floor)}"
+            )
         else:
             zh = "、".join(f"倒数第{i + 1}名{show(m)}分" for i, m in enumerate(self.table)) + f"，其余{f}分"
             en = ", ".join(f"rank {i + 1} from the last: {show(m)}" for i, m in enumerate(self.table)) + f", others {f}"
         tie = Text("并列按最好名次计", "equals take the best rank's marks")
         if self.ties == "MEAN":
             tie = Text("并列取所占名次的平均分", "equals share the mean of their ranks' marks")
-        zh, en = f"按{x.zh}在同类中{way.zh}排名：{zh}；{tie.zh}", f"By rank in the category, {x.en}, {way.en}: {en}; {tie.en}"
+        zh, en = (
+            f"按{x.zh}在同类中{way.zh}排名：{zh}；{tie.zh}",
+            f"By rank in the category, {x.en}, {way.en}: {en}; {tie.en}",
+        )
         if self.quantity.denominator:
             zero = zero_words(self.quantity.denominator_zero)
             zh, en = f"{zh}；分母{zero.zh}", f"{en}; {zero.en}"

@@ -13,13 +13,13 @@ import numpy as np
 from service.scoring.numbers import show
 from service.scoring.quantities import ItemNames, read_item
 from service.scoring.reading import Reader
-from service.scoring.rules.base import LeafColumns, Outcome, Rule, RuleContext, UnitLeaf, Work, score_of_marks
+from service.scoring.rules.base import LeafColumns, Outcome, RuleContext, ScoredRule, UnitLeaf, Work, score_of_marks
 from service.scoring.text import Text
 from service.scoring.whole import Whole, whole_array
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrimmedMeanRule(Rule):
+class TrimmedMeanRule(ScoredRule):
     """Mean of a list of scores."""
 
     kind: ClassVar[str] = "TRIMMED_MEAN"
@@ -40,7 +40,10 @@ class TrimmedMeanRule(Rule):
         if drop is not None and drop_from is not None and drop_from <= 2 * drop and drop:
             reader.fault(
                 "dropFrom",
-                Text(f"至少{2 * drop + 1}个评分才能各去掉{drop}个", f"dropping {drop} at each end needs at least {2 * drop + 1}"),
+                Text(
+                    f"至少{2 * drop + 1}个评分才能各去掉{drop}个",
+                    f"dropping {drop} at each end needs at least {2 * drop + 1}",
+                ),
             )
             return None
         if key is None or item is None or drop is None or drop_from is None or minimum is None:
@@ -92,7 +95,11 @@ class TrimmedMeanRule(Rule):
         marks = min(max(mean, Fraction(0)), full_marks)
         left_out = len(scores) - len(kept)
         text = Text(
-            f"{len(scores)}个评分" + (f"，去掉最高、最低各{left_out // 2}个" if left_out else "") + f"，平均{show(marks)}分",
-            f"{len(scores)} scores" + (f", {left_out // 2} dropped at each end" if left_out else "") + f", mean {show(marks)}",
+            f"{len(scores)}个评分"
+            + (f"，去掉最高、最低各{left_out // 2}个" if left_out else "")
+            + f"，平均{show(marks)}分",
+            f"{len(scores)} scores"
+            + (f", {left_out // 2} dropped at each end" if left_out else "")
+            + f", mean {show(marks)}",
         )
         return Work(f"{show(sum(kept, Fraction(0)))} ÷ {len(kept)}", marks, text)

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 from service.scoring.numbers import show
 from service.scoring.quantities import ItemNames, read_item
 from service.scoring.reading import Reader
-from service.scoring.rules.base import LeafColumns, Outcome, Rule, RuleContext, UnitLeaf, Work
+from service.scoring.rules.base import LeafColumns, Outcome, RuleContext, ScoredRule, UnitLeaf, Work
 from service.scoring.text import Text
 from service.scoring.whole import Whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class YesNoRule(Rule):
+class YesNoRule(ScoredRule):
     """Full marks for yes, or for no where that is what is asked."""
 
     kind: ClassVar[str] = "YES_NO"

@@ -51,6 +51,9 @@ def compared(scheme: Scheme, units: Sequence[Unit], answers: dict[str, Answer]) 
     check("late", result.late_penalties(), [shown(a.late) for a in expected])
     check("bonus", result.bonuses(), [shown(a.bonus) for a in expected])
     check("deduction", result.deductions(), [shown(a.deduction) for a in expected])
+    check("grade", result.grades(), [a.grade for a in expected])
+    pending = {unit for tie in result.pending() for unit in tie.units}
+    check("pending", [unit in pending for unit in range(len(units))], [a.undecided for a in expected])
     for code in result.node_codes:
         check(f"node {code}", result.node_fractions(code), [a.nodes.get(code) for a in expected])
         check(f"shown {code}", result.node_scores(code), [shown(a.nodes.get(code)) for a in expected])

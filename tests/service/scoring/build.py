@@ -9,7 +9,11 @@ X = {"numerator": {"terms": [{"dataItem": "x"}]}}
 """The quantity of item x."""
 X_OVER_Y = {"numerator": {"terms": [{"dataItem": "x"}]}, "denominator": {"terms": [{"dataItem": "y"}]}}
 """x ÷ y."""
-OPTIONS = [{"code": "a", "name": "好"}, {"code": "b", "name": "一般"}, {"code": "d", "name": "不了解", "dontKnow": True}]
+OPTIONS = [
+    {"code": "a", "name": "好"},
+    {"code": "b", "name": "一般"},
+    {"code": "d", "name": "不了解", "dontKnow": True},
+]
 ITEMS = [
     {"code": "x", "name": "完成数", "type": "NUMBER", "scale": 4},
     {"code": "y", "name": "应完成数", "type": "NUMBER", "scale": 4},

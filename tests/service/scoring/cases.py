@@ -70,6 +70,9 @@ class Case:
         self.negative = len(self.means) == 1
         self.full = random.choice([Fraction(100), Fraction(10), Fraction(600), Fraction(1), Fraction(1103, 10)])
         self._tree(size)
+        self.event_leaves: list[dict[str, Any]] = []
+        if random.random() < 0.5:
+            self._events()
         self.document: dict[str, Any] = {
             "weighting": "POINTS" if self.points else "RELATIVE",
             "fullMarks": text(self.full),
@@ -87,6 +90,31 @@ class Case:
         self.nodes.append({"code": "R", "name": "总分", "aggregation": random.choice(self.means)})
         marks = dict.fromkeys(self.categories, self.full)
         self._split("R", marks, random.randint(1, 4), size)
+
+    def _events(self) -> None:
+        """Bonus, deduction and veto leaves right below the root."""
+        random = self.random
+        unit = self.full / 100
+        for place in range(random.randint(1, 4)):
+            kind = random.choice(["BONUS", "BONUS", "DEDUCTION", "VETO"])
+            node: dict[str, Any] = {"code": f"E{place}", "parentCode": "R", "name": f"事项{place}"}
+            if random.random() < 0.2:
+                node["categories"] = [self.categories[0]]
+            if kind == "VETO":
+                effect = random.choice(["NO_EXCELLENT", "ONE_GRADE_DOWN", "LOWEST_GRADE", "UNRANKED"])
+                grounds = [{"code": "g", "name": "弄虚作假", "basis": "区考核办法"}]
+                node["rule"] = {"kind": kind, "effect": effect, "grounds": grounds}
+            else:
+                pot = random.choice(["甲", "乙"])
+                cap = {"甲": text(3 * unit), "乙": None}[pot]
+                levels: list[dict[str, Any]] = [
+                    {"code": "省", "name": "省级", "points": text(2 * unit), "cap": text(3 * unit)},
+                    {"code": "区", "name": "区级", "points": text(unit / 2), "maxPoints": text(unit)},
+                ]
+                flag = "highestPerMatter" if kind == "BONUS" else "heaviestPerMatter"
+                node["rule"] = {"kind": kind, "levels": levels, "pot": pot, "potCap": cap, flag: random.random() < 0.7}
+            self.nodes.append(node)
+            self.event_leaves.append(node)
 
     def _split(self, parent: str, marks: dict[str, Fraction], depth: int, size: int) -> None:
         """Children of a node; under POINTS they sum to the parent's points in every category."""
@@ -299,7 +327,11 @@ class Case:
         random = self.random
 
         def end(value: str, points: str) -> dict[str, Any]:
-            found: dict[str, Any] = {"value": value, "pointsPerStep": points, "step": random.choice(["1", "0.5", "0.3"])}
+            found: dict[str, Any] = {
+                "value": value,
+                "pointsPerStep": points,
+                "step": random.choice(["1", "0.5", "0.3"]),
+            }
             if random.random() < 0.2:
                 found["assigned"] = self._item()
                 del found["value"]
@@ -354,7 +386,12 @@ class Case:
         rule["minBallots"] = random.choice([1, 2, 8])
 
     def _make_trimmed_mean(self, rule: dict[str, Any], full: Fraction) -> None:
-        rule.update(dataItem=self._item("SCORES"), drop=self.random.choice([0, 1]), dropFrom=3, minimumCount=self.random.choice([0, 1, 3]))
+        rule.update(
+            dataItem=self._item("SCORES"),
+            drop=self.random.choice([0, 1]),
+            dropFrom=3,
+            minimumCount=self.random.choice([0, 1, 3]),
+        )
 
     def _settings(self) -> dict[str, Any]:
         random = self.random
@@ -374,8 +411,52 @@ class Case:
             }
         if random.random() < 0.3:
             settings["tiePolicy"] = "TIE_BREAK"
-            settings["tieBreakers"] = random.sample([node["code"] for node in self.nodes], min(2, len(self.nodes)))
+            settings["tieBreakers"] = self._codes(2)
+        elif random.random() < 0.5:
+            settings["tiePolicy"] = random.choice(["STRICT", "INCLUSIVE", "DECISION"])
+        unit = self.full / 100
+        if random.random() < 0.3:
+            settings["bonusCap"] = text(4 * unit)
+        if random.random() < 0.3:
+            settings["deductionCap"] = text(2 * unit)
+        if random.random() < 0.2:
+            settings["capAtFullMarks"] = True
+        if random.random() < 0.6:
+            settings["grades"] = self._grades()
         return settings
+
+    def _codes(self, count: int) -> list[str]:
+        codes = [node["code"] for node in self.nodes if node not in self.event_leaves]
+        return self.random.sample(codes, min(count, len(codes)))
+
+    def _grades(self) -> list[dict[str, Any]]:
+        random = self.random
+        grades = []
+        for code, least in (("优", 60), ("良", 45), ("中", 30))[: random.randint(1, 3)]:
+            grade: dict[str, Any] = {"code": code, "name": code, "threshold": text(self.full * least / 100)}
+            what = random.random()
+            if what < 0.6:
+                grade["share"] = random.choice(["0.29", "0.3", "0.5", "0.1"])
+            elif what < 0.8:
+                grade["placesByCount"] = [{"unitsFrom": 2, "places": 1}, {"unitsFrom": 5, "places": 2}]
+            grade["rounding"] = random.choice(["FLOOR", "HALF_UP", "CEIL"])
+            grade["minimumPlaces"] = random.choice([0, 0, 1])
+            grade["scope"] = random.choice(["CATEGORY", "PARENT", "ALL"])
+            grade["baseIncludesVetoed"] = random.random() < 0.5
+            grade["conditions"] = []
+            if random.random() < 0.3:
+                node = random.choice([n for n in self.nodes if n not in self.event_leaves])
+                share = random.choice(["0.5", "1"])
+                grade["conditions"].append({"kind": "NODE_SHARE", "indicator": node["code"], "minimumShare": share})
+            if self.event_leaves and random.random() < 0.3:
+                grade["conditions"].append({"kind": "NO_EVENT", "indicator": random.choice(self.event_leaves)["code"]})
+            if random.random() < 0.2:
+                grade["conditions"].append({"kind": "PREVIOUS_GRADE", "gradeCode": code})
+            yes_no = [key for key, item in self.items.items() if item["type"] == "YES_NO"]
+            if yes_no and random.random() < 0.2:
+                grade["conditions"].append({"kind": "ITEM_TRUE", "dataItem": yes_no[0]})
+            grades.append(grade)
+        return [*grades, {"code": "差", "name": "差", "threshold": random.choice(["0", "0", text(self.full / 10)])}]
 
     # Units
 
@@ -412,14 +493,14 @@ class Case:
         scale = int(item.get("scale", 0))
         if kind == "SCORES":
             return [
-                Fraction(random.randint(0, 12 * 10**scale), 10**scale)
-                for _ in range(random.choice([0, 1, 3, 4, 6]))
+                Fraction(random.randint(0, 12 * 10**scale), 10**scale) for _ in range(random.choice([0, 1, 3, 4, 6]))
             ]
         return self._number(scale)
 
     def _unit(self, key: str) -> Unit:
         random = self.random
-        unit = Unit(key, random.choice(self.categories))
+        unit = Unit(key, random.choice(self.categories), parent=random.choice(["p", "q", None]))
+        unit.previous_grade = random.choice(["优", "差", None]) if self.document["settings"].get("grades") else None
         for code, item in self.items.items():
             if random.random() < 0.03:
                 continue
@@ -441,11 +522,30 @@ class Case:
                         {"indicator": node["code"], "state": random.choice(["CONFIRMED", "PROPOSED", "REVOKED"])}
                     )
             if random.random() < 0.05:
-                for item in self._leaf_items(rule):
-                    unit.leaf_values[node["code"], item] = ("GIVEN", self._value(self.items[item]))
+                for used in self._leaf_items(rule):
+                    unit.leaf_values[node["code"], used] = ("GIVEN", self._value(self.items[used]))
         if random.random() < 0.3:
             unit.late_days = random.randint(1, 8)
+        for node in self.event_leaves:
+            for _ in range(random.choice([0, 0, 1, 1, 3])):
+                unit.events.append(self._event(node["code"], node["rule"]))
+        for place, event in enumerate(unit.events):
+            event["key"] = f"{key}-{place}"
         return unit
+
+    def _event(self, code: str, rule: dict[str, Any]) -> dict[str, Any]:
+        random = self.random
+        state = random.choices(["CONFIRMED", "PROPOSED", "REJECTED", "REVOKED"], [7, 1, 1, 1])[0]
+        event: dict[str, Any] = {"indicator": code, "state": state}
+        if rule["kind"] == "VETO":
+            if random.random() < 0.3:
+                event["effect"] = random.choice(["NO_EXCELLENT", "ONE_GRADE_DOWN", "UNRANKED"])
+            return event
+        event["level"] = random.choice(["省", "区"])
+        event["matter"] = random.choice(["", "m1", "m2"])
+        if random.random() < 0.5:
+            event["amount"] = text(self.full / 100 * random.choice([Fraction(1, 2), Fraction(3, 4), Fraction(2)]))
+        return event
 
     def _leaf_items(self, rule: dict[str, Any]) -> list[str]:
         quantity = rule.get("quantity")
@@ -481,7 +581,8 @@ class Case:
         twin.leaf_values = dict(first.leaf_values)
         twin.previous = dict(first.previous)
         twin.late_days = first.late_days
-        twin.events = list(first.events)
+        twin.events = [{**event, "key": f"twin-{place}"} for place, event in enumerate(first.events)]
+        twin.parent, twin.previous_grade = first.parent, first.previous_grade
         numbers = [
             key for key, (state, value) in twin.values.items() if isinstance(value, Fraction) and state == "GIVEN"
         ]

@@ -541,9 +541,12 @@ class Reference:
             answer = found[unit.key]
             if threshold is not None and answer.coverage < threshold:
                 answer.status = "LOW_COVERAGE"
+            if self.effects(unit) & {"LOWEST_GRADE", "UNRANKED"}:
+                answer.status = "VETOED"
             if answer.exact is None:
                 answer.status = "NOT_SCORED"
         self.rank(found)
+        self.grade(found)
         return found
 
     def total(self, unit: Unit) -> Answer:
@@ -563,6 +566,8 @@ class Reference:
             answer.late = sure(late["pointsPerDay"]) * unit.late_days
             if late.get("cap") is not None:
                 answer.late = min(answer.late, sure(late["cap"]))
+        answer.bonus = self.pots(unit, "BONUS", "highestPerMatter", number(self.settings.get("bonusCap")))
+        answer.deduction = self.pots(unit, "DEDUCTION", "heaviestPerMatter", number(self.settings.get("deductionCap")))
         root = answer.nodes[self.root]
         if root is None:
             return answer
@@ -575,7 +580,162 @@ class Reference:
         return answer
 
     def ceiling(self) -> Q | None:
-        return self.full
+        if self.settings.get("capAtFullMarks"):
+            return self.full
+        if self.settings.get("bonusCap") is not None:
+            return self.full + sure(self.settings["bonusCap"])
+        rules = [node["rule"] for node in self.nodes.values() if node.get("rule")]
+        caps = {rule["pot"]: number(rule.get("potCap")) for rule in rules if rule["kind"] == "BONUS"}
+        if any(cap is None for cap in caps.values()):
+            return None
+        return self.full + sum((cap for cap in caps.values() if cap is not None), Q(0))
+
+    # Events
+
+    def confirmed(self, unit: Unit, kind: str) -> list[dict[str, Any]]:
+        """Confirmed events of a kind, by print order of their leaf, then the greatest, then by key."""
+        order = list(self.nodes)
+        found = []
+        for event in unit.events:
+            rule = self.nodes[event["indicator"]].get("rule") or {}
+            if rule.get("kind") == kind and event["state"] == "CONFIRMED":
+                if self.applies(event["indicator"], unit.category):
+                    found.append({**event, "worth": self.worth(rule, event)})
+        found.sort(key=lambda e: (order.index(e["indicator"]), -e["worth"], e["key"]))
+        return found
+
+    def worth(self, rule: Any, event: Any) -> Q:
+        level = next((level for level in rule.get("levels", ()) if level["code"] == event.get("level")), None)
+        if event.get("amount") is None:
+            return sure(level["points"]) if level else Q(0)
+        if level and level.get("maxPoints") is not None:
+            return min(sure(event["amount"]), sure(level["maxPoints"]))
+        return sure(event["amount"])
+
+    def pots(self, unit: Unit, kind: str, flag: str, cap: Q | None) -> Q:
+        events = self.confirmed(unit, kind)
+        pots: dict[str, Q] = {}
+        caps: dict[str, Q | None] = {}
+        levels: dict[tuple[str, Any], Q] = {}
+        for event in events:
+            rule = self.nodes[event["indicator"]]["rule"]
+            if rule.get(flag, True) and event.get("matter"):
+                same = [
+                    other
+                    for other in events
+                    if other.get("matter") == event["matter"]
+                    and self.nodes[other["indicator"]]["rule"]["pot"] == rule["pot"]
+                    and self.nodes[other["indicator"]]["rule"].get(flag, True)
+                ]
+                first = next(other for other in same if other["worth"] == max(o["worth"] for o in same))
+                if first is not event:
+                    continue
+            key = (event["indicator"], event.get("level"))
+            levels[key] = levels.get(key, Q(0)) + event["worth"]
+        for (leaf, code), total in levels.items():
+            rule = self.nodes[leaf]["rule"]
+            level = next((level for level in rule["levels"] if level["code"] == code), None)
+            if level and level.get("cap") is not None:
+                total = min(total, sure(level["cap"]))
+            pots[rule["pot"]] = pots.get(rule["pot"], Q(0)) + total
+            caps[rule["pot"]] = number(rule.get("potCap"))
+        total = Q(0)
+        for pot, own in pots.items():
+            limit = caps[pot]
+            total += own if limit is None else min(own, limit)
+        return total if cap is None else min(total, cap)
+
+    def effects(self, unit: Unit) -> set[str]:
+        found = set()
+        for event in self.confirmed(unit, "VETO"):
+            found.add(event.get("effect") or self.nodes[event["indicator"]]["rule"]["effect"])
+        return found
+
+    # Grades
+
+    def holds(self, unit: Unit, answer: Answer, condition: Any) -> bool:
+        if condition["kind"] == "NODE_SHARE":
+            if condition["indicator"] not in answer.nodes:
+                return True
+            score = answer.nodes[condition["indicator"]]
+            return score is not None and score >= 100 * sure(condition["minimumShare"])
+        if condition["kind"] == "NO_EVENT":
+            return not any(e["indicator"] == condition["indicator"] and e["state"] == "CONFIRMED" for e in unit.events)
+        if condition["kind"] == "ITEM_TRUE":
+            state, value = unit.values.get(condition["dataItem"], ("MISSING", None))
+            return state in ("GIVEN", "CARRIED") and bool(value)
+        codes = [grade["code"] for grade in self.settings["grades"]]
+        if unit.previous_grade is None:
+            return False
+        return codes.index(unit.previous_grade) <= codes.index(condition["gradeCode"])
+
+    def grade(self, answers: dict[str, Answer]) -> None:
+        grades = self.settings.get("grades") or []
+        policy = self.settings.get("tiePolicy", "STRICT")
+        threshold = number(self.settings.get("coverageThreshold"))
+        dropped: set[str] = set()
+        if not grades:
+            return
+        pool = {unit.key: unit for unit in self.units if answers[unit.key].status == "RANKED"}
+        keys = {key: self.key(unit, answers) for key, unit in pool.items()}
+        out = [
+            unit
+            for unit in self.units
+            if answers[unit.key].status == "VETOED" and (threshold is None or answers[unit.key].coverage >= threshold)
+        ]
+        for place, grade in enumerate(grades):
+            last = place == len(grades) - 1
+
+            def group(unit: Unit, scope: str = grade.get("scope", "CATEGORY")) -> str:
+                return {"CATEGORY": unit.category, "PARENT": unit.parent or "", "ALL": ""}[scope]
+
+            for name in sorted({group(unit) for unit in self.units}):
+                base = [unit for unit in pool.values() if group(unit) == name]
+                if grade.get("baseIncludesVetoed", True):
+                    base += [unit for unit in out if group(unit) == name]
+                left = self.places(grade, len(base))
+                able = [
+                    unit
+                    for unit in pool.values()
+                    if group(unit) == name
+                    and answers[unit.key].grade is None
+                    and Q(answers[unit.key].shown or 0) / 10 ** self.settings.get("roundingPlaces", 2)
+                    >= sure(grade.get("threshold"), "0")
+                    and all(self.holds(unit, answers[unit.key], c) for c in grade.get("conditions") or [])
+                    and not (place == 0 and not last and "NO_EXCELLENT" in self.effects(unit))
+                ]
+                for key in sorted({keys[unit.key] for unit in able}, reverse=True):
+                    tie = [unit for unit in able if keys[unit.key] == key]
+                    down = [
+                        unit
+                        for unit in tie
+                        if not last and unit.key not in dropped and "ONE_GRADE_DOWN" in self.effects(unit)
+                    ]
+                    takers = [unit for unit in tie if unit not in down]
+                    if left is not None and (left <= 0 or (len(takers) > left and policy != "INCLUSIVE")):
+                        if left > 0 and policy in ("DECISION", "TIE_BREAK"):
+                            for unit in takers:
+                                answers[unit.key].undecided = True
+                        break
+                    for unit in takers:
+                        answers[unit.key].grade = grade["code"]
+                    dropped.update(unit.key for unit in down)
+                    if left is not None:
+                        left -= len(takers)
+        for unit in self.units:
+            effects = self.effects(unit)
+            if answers[unit.key].status == "VETOED" and "LOWEST_GRADE" in effects and "UNRANKED" not in effects:
+                answers[unit.key].grade = grades[-1]["code"]
+
+    def places(self, grade: Any, base: int) -> int | None:
+        if grade.get("placesByCount"):
+            rows = [row["places"] for row in grade["placesByCount"] if base >= row["unitsFrom"]]
+            return int(max([grade.get("minimumPlaces", 0), *rows[-1:]]))
+        if grade.get("share") is None:
+            return None
+        share = sure(grade["share"]) * base
+        rounded = {"FLOOR": floor(share), "HALF_UP": floor(share + Q(1, 2)), "CEIL": ceil(share)}
+        return max(rounded[grade.get("rounding", "FLOOR")], int(grade.get("minimumPlaces", 0)))
 
     def key(self, unit: Unit, answers: dict[str, Answer]) -> tuple[Any, ...]:
         answer = answers[unit.key]

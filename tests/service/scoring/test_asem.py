@@ -41,7 +41,9 @@ def document(unequal: bool) -> dict[str, Any]:
         "weighting": "RELATIVE",
         "categories": [{"code": "country", "name": "国家"}],
         "dataItems": [
-            {"code": row["iCode"], "name": row["iName"], "type": "NUMBER", "scale": 30} for row in nodes if row["Level"] == "1"
+            {"code": row["iCode"], "name": row["iName"], "type": "NUMBER", "scale": 30}
+            for row in nodes
+            if row["Level"] == "1"
         ],
         "settings": {"roundingPlaces": 12},
         "indicators": indicators,
@@ -74,8 +76,8 @@ def test_every_score_and_rank(weights: str) -> None:
             checked += 1
         if code in next(iter(ranks.values())):
             shown = [Decimal(score or "") for score in result.node_scores(code)]
-            for unit, score in zip(result.units, shown, strict=True):
-                assert 1 + sum(other > score for other in shown) == int(ranks[unit][code]), (code, unit)
+            for unit, own in zip(result.units, shown, strict=True):
+                assert 1 + sum(other > own for other in shown) == int(ranks[unit][code]), (code, unit)
     assert checked == 51 * 60
     assert result.ranks() == [int(ranks[unit]["Index"]) for unit in result.units]
     assert result.totals() == result.node_scores("Index")

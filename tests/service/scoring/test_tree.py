@@ -9,6 +9,7 @@ import pytest
 from service.scoring import InvalidInput, ItemColumn, Snapshot, State, compute
 from tests.service.scoring.build import LINEAR, X, document, leaf, run, scheme_of
 
+Values = dict[str, list[Any]]
 Y = {**LINEAR, "quantity": {"numerator": {"terms": [{"dataItem": "y"}]}}}
 NA, REJECTED = State.NOT_APPLICABLE, State.REJECTED
 
@@ -18,7 +19,7 @@ def two(**settings: Any) -> dict[str, Any]:
 
 
 def test_five_states() -> None:
-    values = {"x": ["80", "80", "80", "80"], "y": ["40", None, NA, REJECTED]}
+    values: Values = {"x": ["80", "80", "80", "80"], "y": ["40", None, NA, REJECTED]}
     assert run(two(), values).totals() == ["70.00", "60.00", "80.00", "60.00"]
     assert run(two(missingPolicy="EXCLUDE"), values).totals() == ["70.00", "80.00", "80.00", "60.00"]
     assert run(two(notApplicablePolicy="FULL"), values).totals() == ["70.00", "60.00", "85.00", "60.00"]
@@ -26,7 +27,7 @@ def test_five_states() -> None:
 
 
 def test_a_missing_value_left_out_never_earns_full_marks() -> None:
-    values = {"x": ["80"], "y": [None]}
+    values: Values = {"x": ["80"], "y": [None]}
     assert run(two(missingPolicy="EXCLUDE", notApplicablePolicy="FULL"), values).totals() == ["80.00"]
 
 
@@ -42,7 +43,7 @@ def test_a_carried_value_scores_and_does_not_cover() -> None:
 
 def test_of_several_items_not_applicable_wins_then_rejected_then_missing() -> None:
     quantity = {"numerator": {"terms": [{"dataItem": "x"}, {"dataItem": "y"}]}}
-    values = {"x": [None, None, REJECTED, "1"], "y": [NA, REJECTED, NA, None]}
+    values: Values = {"x": [None, None, REJECTED, "1"], "y": [NA, REJECTED, NA, None]}
     result = run(document(leaf({**LINEAR, "quantity": quantity})), values)
     assert result.node_states("L0") == ["NOT_APPLICABLE", "REJECTED", "NOT_APPLICABLE", "MISSING"]
 
@@ -61,7 +62,7 @@ def nested(policy: str) -> dict[str, Any]:
 
 
 def test_parent_and_global_share_differently() -> None:
-    values = {"x": ["60"], "y": [NA], "ok": [True]}
+    values: Values = {"x": ["60"], "y": [NA], "ok": [True]}
     parent, whole = run(nested("PARENT"), values), run(nested("GLOBAL"), values)
     assert parent.exact_totals() == ["80"]
     assert whole.exact_totals() == ["260/3"]
@@ -116,7 +117,7 @@ def mean(aggregation: str) -> dict[str, Any]:
 
 
 def test_geometric_and_harmonic_means() -> None:
-    values = {"x": ["64", "0", NA, "50"], "y": ["81", "90", "49", "25"]}
+    values: Values = {"x": ["64", "0", NA, "50"], "y": ["81", "90", "49", "25"]}
     result = run(mean("GEOMETRIC"), values)
     assert result.exact_totals()[:3] == ["72", "0", "49"]
     root = result.exact_total(3)
@@ -163,7 +164,7 @@ def test_ranks_share_and_skip() -> None:
 
 
 def test_ranks_on_shown_or_exact_totals() -> None:
-    values = {"x": ["90.001", "90.002", "90"]}
+    values: Values = {"x": ["90.001", "90.002", "90"]}
     assert run(document(leaf(LINEAR)), values).ranks() == [1, 1, 1]
     assert run(document(leaf(LINEAR), rankOn="EXACT"), values).ranks() == [2, 1, 3]
 
