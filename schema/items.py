@@ -4,7 +4,6 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from schema.directory import KEY
 from schema.mapping import (
     ID,
     Connection,
@@ -29,7 +28,7 @@ from schema.mapping import (
     table,
     value,
 )
-from schema.mutations import Outcome, at_root, mutation
+from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.scalars import DecimalText
 from service import items
 from service.access import Actor as Caller

@@ -45,7 +45,7 @@ from schema.rows import record_of
 from schema.scalars import DecimalText
 from service.errors import Path
 from service.language import say
-from service.schemes import AsTyped, describe_quantity, describe_rule
+from service.schemes import AsTyped, describe_check, describe_quantity, describe_rule
 
 if TYPE_CHECKING:
     from schema.items import DataItem
@@ -127,7 +127,7 @@ def _make(cls: type[T], first: tuple[tuple[str, Any, Any], ...]) -> type[T]:
         plain = {"default": default} if default is not ... else {}
         given[made.attribute] = described(declared.description, **plain)
     PARTS[name] = tuple(reads)
-    input_type(type(f"{name}Input", (), given))
+    input_type(type(f"{name.removesuffix('Info')}Input", (), given))
     return value(cls)
 
 
@@ -306,6 +306,30 @@ class Quantity:
         return say(describe_quantity(record_of(self)), info.context.language)
 
 
+@enumeration("How two quantities are compared.")
+class Comparison(Enum):
+    """Comparisons."""
+
+    AT_MOST = "Left ≤ right."
+    AT_LEAST = "Left ≥ right."
+    EQUAL = "Left = right."
+
+
+@part
+class CrossCheckInfo:
+    """A check across data items at submission (审核关系)."""
+
+    left: Quantity = parameter("Left side.")
+    comparison: Comparison = parameter("What must hold.")
+    right: Quantity = parameter("Right side.")
+    warning_only: bool = parameter("Whether it may be confirmed instead of mended.", default=False)
+
+    @resolved("In words.")
+    def text(self, info: Info[Context, None]) -> str:
+        """Said in the caller's language."""
+        return say(describe_check(record_of(self)), info.context.language)
+
+
 @part
 class Band:
     """One band."""
@@ -448,3 +472,24 @@ RULE = """CASE WHEN {t}.rule IS NOT NULL THEN {t}.rule || jsonb_build_object(
              AND rp.scheme_version_id = {t}.scheme_version_id
         WHERE ri.tenant_id = {tenant} AND ri.indicator_id = {t}.id), '[]')) END"""
 """The document of an indicator's rule: with its full marks, and its data items as the version knows them."""
+
+CHECKS = """(SELECT coalesce(jsonb_agg(ce.v || jsonb_build_object('dataItems', (
+        SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_object(
+            'code', cd.id, 'name', coalesce(cp.name, cd.name), 'type', coalesce(cp.type, cd.type),
+            'options', coalesce(cp.options, cd.options))), '[]')
+        FROM jsonb_path_query(ce.v, '$.**.dataItem') AS ck(key)
+        JOIN data_items cd ON cd.tenant_id = {tenant} AND cd.id = (ck.key #>> '{}')::uuid
+        LEFT JOIN scheme_version_items cp ON cp.tenant_id = {tenant} AND cp.data_item_id = cd.id
+             AND cp.scheme_version_id = {t}.scheme_version_id)) ORDER BY ce.place), '[]')
+    FROM jsonb_array_elements({t}.checks) WITH ORDINALITY AS ce(v, place))"""
+"""The documents of an indicator's cross checks, each with its data items."""
+
+if TYPE_CHECKING:
+
+    class CrossCheckInput:
+        """A check across data items."""
+
+
+def check_document(given: Any) -> dict[str, Any]:
+    """The cross check that a CrossCheckInput says, as the use-case takes it."""
+    return part_document("CrossCheckInfo", given, ())

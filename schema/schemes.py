@@ -11,7 +11,7 @@ from uuid import UUID
 from strawberry import UNSET, Info
 
 from schema.context import Context
-from schema.directory import KEY, Category, OrgUnit, OrgUnitKind
+from schema.directory import Category, OrgUnit, OrgUnitKind
 from schema.errors import Error
 from schema.items import DataItem
 from schema.mapping import (
@@ -39,10 +39,19 @@ from schema.mapping import (
     value,
 )
 from schema.members import ACTOR_TYPES
-from schema.mutations import Outcome, at_root, mutation
+from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.resolvers import resolved
 from schema.rows import Kind, make, parse_document, record_of
-from schema.rules import RULE, RULES, ScoringRule, ScoringRuleInput, rule_document
+from schema.rules import (
+    CHECKS,
+    RULE,
+    RULES,
+    CrossCheckInfo,
+    ScoringRule,
+    ScoringRuleInput,
+    check_document,
+    rule_document,
+)
 from schema.scalars import DecimalText
 from service import schemes
 from service.access import Actor as Caller
@@ -58,6 +67,7 @@ from tenants.database import Transaction
 if TYPE_CHECKING:
     from schema.cycles import Cycle
     from schema.members import Actor
+    from schema.rules import CrossCheckInput
 
 MOST_INDICATORS = 2_001
 """Nodes of a version, with its root."""
@@ -438,6 +448,7 @@ class Indicator(Node):
         "Levels that judge it, in order: its own, else the scheme's; none where no unit fills it, one for awards.",
         sql=REVIEW_ROUTE,
     )
+    checks: list[CrossCheckInfo] = document("Checks across items, such as attended ≤ members.", sql=CHECKS)
     own_wording: str | None = expression(
         "The scoring standard as it was written; null where it is said from the rule.", "{t}.wording"
     )
@@ -590,6 +601,8 @@ class IndicatorInput:
         "If they differ from the scheme's; an empty list for none."
     )
 
+    checks: "list[CrossCheckInput] | None" = described("Checks across items, at most 20.")
+
     def spec(self) -> IndicatorSpec:
         """As the use-cases take it."""
         return IndicatorSpec(
@@ -612,6 +625,7 @@ class IndicatorInput:
             missing_policy=self.missing_policy and self.missing_policy.name,
             not_applicable_policy=self.not_applicable_policy and self.not_applicable_policy.name,
             review_levels=None if self.review_levels is None else [_object(each) for each in self.review_levels],
+            checks=[check_document(each) for each in self.checks or ()],
         )
 
 

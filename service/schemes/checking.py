@@ -3,7 +3,7 @@
 A draft may be as faulty as it likes; what is found here keeps it from being frozen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -13,10 +13,13 @@ import orjson
 
 from service.errors import Path
 from service.items import name_key
-from service.schemes.documents import Reading, VersionRows, document_of, read_version, used_items
-from service.schemes.rules import RULE_KINDS
-from service.scoring import Fault, Text, parse_scheme, point_sums
+from service.schemes.documents import Reading, VersionRows, document_of, item_documents, read_version, used_items
+from service.schemes.rules import RULE_KINDS, items_of
+from service.scoring import DataItem, Fault, Text, parse_scheme, point_sums
 from service.scoring.faults import FAULT_LIMIT
+from service.scoring.items import read_data_item
+from service.scoring.quantities import read_quantity
+from service.scoring.reading import Reader, Sink
 
 NAMED: Final = 5
 """Codes that a warning about many indicators lists."""
@@ -99,12 +102,14 @@ def _of_the_product(rows: VersionRows) -> Iterator[Fault]:
     seen: dict[UUID, None] = {}
     by_name: dict[str, str] = {}
     without_basis: list[Any] = []
+    known = dict(_engine_items(rows))
     for node in rows.nodes:
         rule = rows.rule_of(node)
         if rule is None:
             continue
         path, code = paths[node["id"]], node["code"]
         yield from _rule_faults(node, rule, (*path, "rule"))
+        yield from _check_faults(rows, node, known, path)
         if rule.get("kind") == "AWARD" and not node["responsible_unit_ids"]:
             yield Fault(
                 "INVALID",
@@ -228,6 +233,33 @@ def _rule_faults(node: Any, rule: dict[str, Any], path: Path) -> Iterator[Fault]
                 Text("给出quantity，或required和done", "give quantity, or required and done"),
                 indicator=code,
             )
+
+
+def _check_faults(rows: VersionRows, node: Any, known: Mapping[str, DataItem], path: Path) -> Iterator[Fault]:
+    """Cross checks speak of items that the scheme collects, and of numbers."""
+    for place, check in enumerate(orjson.loads(node["checks"])):
+        for side in ("left", "right"):
+            here = (*path, "checks", str(place), side)
+            if set(items_of(check[side])) - known.keys():
+                yield Fault(
+                    "INVALID",
+                    here,
+                    Text("审核关系用到了本方案不采集的数据项", "a data item here is not collected by this scheme"),
+                    Text("只用计分规则中的数据项", "use items that a rule uses"),
+                    indicator=node["code"],
+                )
+                continue
+            sink = Sink()
+            sink.indicator = node["code"]
+            read_quantity(Reader(check[side], here, sink), known, constant_allowed=True)
+            yield from sink.faults
+
+
+def _engine_items(rows: VersionRows) -> Iterator[tuple[str, DataItem]]:
+    for document in item_documents(rows, keys="id"):
+        item = read_data_item(Reader(document, (), Sink()))
+        if item is not None:
+            yield item.code, item
 
 
 def _paths(rows: VersionRows) -> dict[UUID, Path]:

@@ -149,23 +149,7 @@ def document_of(rows: VersionRows, *, keys: Keys) -> dict[str, Any]:
         "weighting": version["weighting"],
         "fullMarks": format_decimal(version["full_marks"]),
         "categories": [{"code": key(row), "name": row["name"]} for row in rows.categories],
-        "dataItems": [
-            {
-                "code": key(row),
-                "name": row["name"],
-                "definition": row["definition"],
-                "type": row["type"],
-                "unitOfMeasure": row["unit_of_measure"],
-                "scale": row["scale"],
-                "minimum": _written(row["minimum"]),
-                "maximum": _written(row["maximum"]),
-                "options": orjson.loads(row["options"]),
-                "source": row["source"],
-                "responsibleUnits": [units[unit] for unit in row["responsible_unit_ids"]],
-                "personal": row["personal"],
-            }
-            for row in rows.items
-        ],
+        "dataItems": item_documents(rows, keys=keys),
         "settings": orjson.loads(version["settings"]),
         "indicators": [
             {
@@ -190,10 +174,34 @@ def document_of(rows: VersionRows, *, keys: Keys) -> dict[str, Any]:
                 "evidenceReason": row["evidence_reason"],
                 "responsibleUnits": [units[unit] for unit in row["responsible_unit_ids"]],
                 "reviewLevels": None if row["review_levels"] is None else orjson.loads(row["review_levels"]),
+                "checks": translate(orjson.loads(row["checks"]), items),
             }
             for row in rows.nodes
         ],
     }
+
+
+def item_documents(rows: VersionRows, *, keys: Keys) -> list[dict[str, Any]]:
+    """The data items of a document."""
+    return [
+        {
+            "code": str(row["id"]) if keys == "id" else row["code"],
+            "name": row["name"],
+            "definition": row["definition"],
+            "type": row["type"],
+            "unitOfMeasure": row["unit_of_measure"],
+            "scale": row["scale"],
+            "minimum": _written(row["minimum"]),
+            "maximum": _written(row["maximum"]),
+            "options": orjson.loads(row["options"]),
+            "source": row["source"],
+            "responsibleUnits": [
+                str(unit) if keys == "id" else rows.unit_codes[unit] for unit in row["responsible_unit_ids"]
+            ],
+            "personal": row["personal"],
+        }
+        for row in rows.items
+    ]
 
 
 def _written(value: Decimal | None) -> str | None:

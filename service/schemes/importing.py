@@ -30,10 +30,12 @@ from service.schemes.settings import (
 )
 from service.schemes.tree import IndicatorRow, check_rows, put_tree
 from service.schemes.versions import check_code_is_free, insert_scheme, insert_version, require_no_draft
+from service.schemes.words import RELATIONS
 from service.scoring import Scheme, Text
 from service.scoring.document import read_scheme
 from service.scoring.numbers import format_decimal
-from service.scoring.reading import Sink
+from service.scoring.quantities import read_quantity
+from service.scoring.reading import Reader, Sink
 from tenants.database import Transaction
 from tenants.ids import uuid7
 
@@ -86,7 +88,7 @@ async def import_scheme(
     stand_in = {item: known.get(item, item) for item in scheme.data_items}
     rows = [
         IndicatorRow(
-            indicator=_spec(node.document(), categories, units, stand_in),
+            indicator=_spec(scheme, node.document(), categories, units, stand_in),
             parent_code=None if node.parent_code == scheme.root.code else node.parent_code,
         )
         for node in scheme.indicators
@@ -105,7 +107,7 @@ async def import_scheme(
     made = await insert_items(tx, list(missing.values()))
     added = {item: str(item_id) for item, item_id in zip(missing, made, strict=True)}
     for node, _ in judged:
-        node.rule = translate(node.rule, added)
+        node.rule, node.checks = translate(node.rule, added), translate(node.checks, added)
     into = await insert_scheme(tx, code, name.strip()) if key is None else key
     version_id = await insert_version(
         tx,
@@ -196,8 +198,7 @@ def _refuse_unknown(check: Check, document: Mapping[str, Any], scheme: Scheme) -
         levels = node.words.get("reviewLevels")
         if levels is not None and not _review_levels(levels):
             _misshapen(check, (*here, "reviewLevels"))
-        if node.words.get("checks"):
-            _unavailable(check, (*here, "checks"))
+        _judge_checks(check, scheme, node.words.get("checks"), (*here, "checks"))
     for place, item in enumerate(scheme.data_items.values()):
         words = item.words or {}
         if words.get("source", "REPORTED") not in SOURCES:
@@ -220,6 +221,29 @@ def _unavailable(check: Check, path: Path) -> None:
         "This is not available.",
         hint=Text(zh="从文件中去掉后再导入。", en="Take it out of the file."),
     )
+
+
+def _judge_checks(check: Check, scheme: Scheme, checks: Any, path: Path) -> None:
+    """Cross checks mean nothing to the engine, so that their form is judged here."""
+    if checks is None:
+        return
+    if not isinstance(checks, list):
+        _misshapen(check, path)
+        return
+    sink = Sink()
+    for place, document in enumerate(checks):
+        here = (*path, str(place))
+        if not isinstance(document, dict):
+            _misshapen(check, here)
+            continue
+        reader = Reader(document, here, sink)
+        for side in ("left", "right"):
+            read_quantity(reader.inner(side), scheme.data_items, constant_allowed=True)
+        reader.choice("comparison", RELATIONS)
+        reader.flag("warningOnly", default=False)
+        reader.finish()
+    for fault in sink.faults:
+        check.add(ErrorCode(fault.code), (*_HERE, *fault.path), fault.text, fault.hint)
 
 
 def _misshapen(check: Check, path: Path) -> None:
@@ -345,7 +369,11 @@ def _unit_ids(codes: Any, units: Mapping[str, UUID]) -> list[str]:
 
 
 def _spec(
-    node: Mapping[str, Any], categories: Mapping[str, UUID], units: Mapping[str, UUID], items: Mapping[str, str]
+    scheme: Scheme,
+    node: Mapping[str, Any],
+    categories: Mapping[str, UUID],
+    units: Mapping[str, UUID],
+    items: Mapping[str, str],
 ) -> IndicatorSpec:
     """A node of the document in the form in which nodes are judged."""
     ids = {code: encode_id("Category", key) for code, key in categories.items()}
@@ -371,7 +399,23 @@ def _spec(
         missing_policy=node["missingPolicy"],
         not_applicable_policy=node["notApplicablePolicy"],
         review_levels=node.get("reviewLevels"),
+        checks=[
+            {
+                "left": _quantity(each["left"], scheme, items),
+                "comparison": each["comparison"],
+                "right": _quantity(each["right"], scheme, items),
+                "warningOnly": each.get("warningOnly") is True,
+            }
+            for each in node.get("checks") or ()
+        ],
     )
+
+
+def _quantity(document: Any, scheme: Scheme, items: Mapping[str, str]) -> Any:
+    """A quantity of a check that was judged, with all its keys, and with the ids of its items."""
+    read = read_quantity(Reader(document, (), Sink()), scheme.data_items, constant_allowed=True)
+    assert read is not None, "its faults were told"
+    return translate(read.document(), items)
 
 
 def _word(node: Mapping[str, Any], name: str) -> str | None:

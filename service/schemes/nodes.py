@@ -11,7 +11,7 @@ import orjson
 from service.checks import Check
 from service.errors import Path
 from service.items import MOST_RESPONSIBLE, exact
-from service.schemes.rules import References, items_of, read_rule
+from service.schemes.rules import References, items_of, read_typed
 from service.schemes.settings import read_review_levels
 from service.scoring.numbers import format_decimal
 from tenants.database import Transaction
@@ -21,6 +21,9 @@ MOST_NODES: Final = 2_000
 
 MOST_CATEGORIES: Final = 100
 """Categories of a version, or that a node names."""
+
+MOST_CHECKS: Final = 20
+"""Cross checks of a leaf."""
 
 ROOT_CODE: Final = "ROOT"
 ROOT_NAME: Final = "总分"
@@ -40,6 +43,7 @@ class IndicatorSpec:
 
     rule: the rule of the scheme document, in which `AsTyped` stands for what has still to be judged.
     review_levels: objects with `route` and `unitKind`; None where they are the scheme's.
+    checks: objects with `left` and `right`, which are quantities of the document, `comparison` and `warningOnly`.
     """
 
     code: str
@@ -50,8 +54,6 @@ class IndicatorSpec:
     category_ids: Sequence[str] = ()
     aggregation: str = "ARITHMETIC"
     rule: Mapping[str, Any] | None = None
-    rule_path: Path = ("rule",)
-    """Place of the rule within the node's input."""
     wording: str | None = None
     check_method: str | None = None
     source_note: str | None = None
@@ -61,6 +63,7 @@ class IndicatorSpec:
     missing_policy: str | None = None
     not_applicable_policy: str | None = None
     review_levels: Sequence[Mapping[str, Any]] | None = None
+    checks: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Node:
     missing_policy: str | None = None
     not_applicable_policy: str | None = None
     review_levels: list[dict[str, Any]] | None = None
+    checks: list[dict[str, Any]] = field(default_factory=list)
 
     id: UUID | None = None
     parent_id: UUID | None = None
@@ -125,7 +129,12 @@ def check_indicator(check: Check, path: Path, spec: IndicatorSpec, references: R
         units = check.ids((*path, "responsibleUnitIds"), spec.responsible_unit_ids, "OrgUnit")
     rule = None
     if spec.rule is not None:
-        rule = read_rule(check, (*path, *spec.rule_path), spec.rule, references)
+        rule = read_typed(check, (*path, "rule"), spec.rule, references)
+    checks = []
+    if check.at_most((*path, "checks"), spec.checks, MOST_CHECKS):
+        checks = [
+            read_typed(check, (*path, "checks", str(place)), each, references) for place, each in enumerate(spec.checks)
+        ]
     levels = None
     if spec.review_levels is not None:
         levels = read_review_levels(check, (*path, "reviewLevels"), spec.review_levels)
@@ -158,6 +167,7 @@ def check_indicator(check: Check, path: Path, spec: IndicatorSpec, references: R
         missing_policy=spec.missing_policy,
         not_applicable_policy=spec.not_applicable_policy,
         review_levels=levels,
+        checks=checks,
     )
 
 
@@ -214,7 +224,7 @@ async def read_nodes(tx: Transaction, version_id: UUID) -> list[Node]:
     found = []
     for row in rows:
         values = {name: row[name] for name in names}
-        for name in ("points_by_category", "rule", "review_levels"):
+        for name in ("points_by_category", "rule", "review_levels", "checks"):
             values[name] = None if values[name] is None else orjson.loads(values[name])
         found.append(Node(**values))
     return found
@@ -265,6 +275,7 @@ _COLUMNS: Final = {
     "missing_policy": "text",
     "not_applicable_policy": "text",
     "review_levels": "jsonb",
+    "checks": "jsonb",
 }
 
 _NAMES = ", ".join(_COLUMNS)

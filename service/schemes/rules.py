@@ -53,10 +53,10 @@ class References:
                     raise NotFound(path)
 
 
-def read_rule(check: Check, path: Path, rule: Mapping[str, Any], references: References) -> dict[str, Any]:
-    """The rule to store: typed values judged, ids noted in `references`. `path` is the place of the rule in the input.
+def read_typed(check: Check, path: Path, document: Mapping[str, Any], references: References) -> dict[str, Any]:
+    """The rule or check to store: typed values judged, ids noted in `references`. `path` is its place in the input.
 
-    Whether the rule makes sense is not asked here: what is wrong with it is a fault of the draft.
+    Whether it makes sense is not asked here: what is wrong with it is a fault of the draft.
     """
 
     def judge(value: AsTyped) -> str | None:
@@ -72,7 +72,7 @@ def read_rule(check: Check, path: Path, rule: Mapping[str, Any], references: Ref
         references.add(value.what, here, key)
         return str(key)
 
-    stored: dict[str, Any] = _walk(rule, judge)
+    stored: dict[str, Any] = _walk(document, judge)
     return stored
 
 
@@ -87,7 +87,7 @@ def _walk(value: Any, judge: Callable[[AsTyped], str | None]) -> Any:
     return value
 
 
-_ORDER: Final = ("actual", "target", "quantity", "required", "done", "numerator", "denominator")
+_ORDER: Final = ("actual", "target", "quantity", "required", "done", "left", "right", "numerator", "denominator")
 """Parts of a rule in the order in which its data items are listed; the same as the rules' own `data_items()`."""
 
 

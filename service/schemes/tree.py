@@ -383,6 +383,7 @@ _NAMES = {
     "missing_policy": "missingPolicy",
     "not_applicable_policy": "notApplicablePolicy",
     "review_levels": "reviewLevels",
+    "checks": "checks",
 }
 
 

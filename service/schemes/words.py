@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from service.scoring import Text, parse_rule
 from service.scoring.items import read_data_item
@@ -22,6 +22,22 @@ def describe_rule(document: Mapping[str, Any]) -> Text:
     if read is None or marks is None:
         return FAULTY
     return read.describe(Fraction(marks), {item["code"]: item["name"] for item in items})
+
+
+RELATIONS: Final = {
+    "AT_MOST": Text(zh="应不大于", en="must be at most"),
+    "AT_LEAST": Text(zh="应不小于", en="must be at least"),
+    "EQUAL": Text(zh="应等于", en="must equal"),
+}
+"""What a cross check asks for."""
+
+
+def describe_check(document: Mapping[str, Any]) -> Text:
+    """A cross check in words; `document` is a stored check with `dataItems` beside its own keys."""
+    items = {"dataItems": document.get("dataItems")}
+    left, right = (describe_quantity({**document[side], **items}) for side in ("left", "right"))
+    relation = RELATIONS[document["comparison"]]
+    return Text(f"{left.zh}{relation.zh}{right.zh}。", f"{left.en} {relation.en} {right.en}.")
 
 
 def describe_quantity(document: Mapping[str, Any]) -> Text:

@@ -1,4 +1,4 @@
-"""Data items and schemes through the API: rules in and out, the check, refusals with paths, nobody else's (考核方案)."""
+"""Data items and schemes through the API: rules in and out, the check, refusals with paths (考核方案)."""
 
 from typing import Any
 
@@ -73,6 +73,7 @@ query($id: ID!) {{
       parent {{ code }} categories {{ code }} pointsByCategory {{ category {{ code }} points }}
       responsibleUnits {{ code }} dataItems {{ code }} reviewLevels {{ level }} reviewRoute {{ level route unitKind }}
       rule {{ {RULE} }}
+      checks {{ comparison warningOnly text left {{ ...quantity }} right {{ ...quantity }} }}
     }}
     {CHECK}
   }}
@@ -170,6 +171,7 @@ async def test_every_rule_comes_back_as_it_went(world: World, caller: Caller) ->
                 "points": "10",
                 "rule": {name: rule},
                 "responsibleUnitIds": [world.units["zzb"]],
+                "checks": [{"left": ratio(world, "a"), "comparison": "AT_MOST", "right": ratio(world, "b")}],
             },
         )
         assert added["__typename"] == "AddIndicatorSuccess", added
@@ -188,6 +190,10 @@ async def test_every_rule_comes_back_as_it_went(world: World, caller: Caller) ->
         "dataItem": {"id": world.items["b"], "code": "b", "name": "数据b"},
     }
     assert by_code["bands"]["rule"]["bands"] == [{"from": "10", "marks": "10"}, {"from": None, "marks": "0"}]
+    (crossed,) = by_code["yesNo"]["checks"]
+    assert (crossed["comparison"], crossed["warningOnly"]) == ("AT_MOST", False)
+    assert crossed["text"] == "数据a应不大于数据b。"
+    assert crossed["right"]["text"] == "数据b"
     lines = by_code["deduct"]["rule"]["lines"]
     assert [line["partUnits"] for line in lines] == ["STARTED", "EXACT"]
     assert lines[0]["quantity"]["text"] == "数据a"
@@ -348,6 +354,11 @@ async def test_faults_of_what_was_typed_have_their_place(world: World, caller: C
         base + "rule/linear/zeroAt": "INVALID_DECIMAL",
         base + "rule/linear/fullAt": "INVALID_DECIMAL",
     }
+    found = issues(await edit(checks=[{"left": bad, "comparison": "EQUAL", "right": ratio(world, "a")}]))
+    assert found.keys() == {
+        base + "checks/0/left/numerator/terms/0/coefficient",
+        base + "checks/0/left/numerator/terms/0/dataItemId",
+    }
     found = issues(await edit(rule={"bands": {"quantity": ratio(world, "a"), "bands": [{"from": "x", "marks": "1"}]}}))
     assert found == {base + "rule/bands/bands/0/from": "INVALID_DECIMAL"}
     # What makes no sense is a fault of the draft, not of the input.
@@ -373,7 +384,9 @@ async def test_unknown_rules_and_two_rules_at_once(world: World, caller: Caller)
         "schemeVersion"
     ]["root"]["id"]
     query = "mutation($input: AddIndicatorInput!) { addIndicator(input: $input) { __typename } }"
-    for rule in ({"magic": {}}, {}, {"award": {"step": "1"}, "yesNo": {"dataItemId": world.items["yes"]}}):
+    both = {"award": {"step": "1"}, "yesNo": {"dataItemId": world.items["yes"]}}
+    rule: dict[str, Any]
+    for rule in ({"magic": {}}, {}, both):
         result = await caller.send(
             query,
             input={

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -474,7 +475,9 @@ async def test_points_that_do_not_add_up_are_told_per_category(world: World) -> 
     assert "村" in fault.text.zh
     assert fault.hint is not None
     off = [each for each in found.sums if not each.balanced]
-    assert [(each.indicator_id, each.expected, each.actual) for each in off] == [(tree["A"]["id"], 60, 59.5)]
+    assert [(each.indicator_id, each.expected, each.actual) for each in off] == [
+        (tree["A"]["id"], Fraction(60), Fraction("59.5"))
+    ]
     assert len(found.sums) == 4, "root and A, for two categories"
     with pytest.raises(Invalid) as caught:
         await world.freeze(version_id, 3)
@@ -526,6 +529,25 @@ async def test_what_can_not_be_collected_yet_is_a_fault(world: World) -> None:
         ("ROOT", "A", "rule", "groups"),
         ("ROOT", "B", "rule", "lines", "0", "quantity"),
     ]
+
+
+async def test_cross_checks_speak_of_what_is_collected(world: World) -> None:
+    await world.add_items(number("c"), DataItemSpec("text", "选", "口径", "CHOICE", options=[OptionSpec("x", "甲")]))
+    a, b, c, text = (plain(world, code) for code in ("a", "b", "c", "text"))
+
+    def check_of(left: str, right: str) -> dict[str, Any]:
+        return {"left": quantity(left), "comparison": "AT_MOST", "right": quantity(right), "warningOnly": False}
+
+    rows = simple(world)
+    rows[1] = row("A1", "A", points="40", rule=linear(world, "a"), checks=[check_of(a, b), check_of(a, c)])
+    version_id = await world.drafted(*rows)
+    faults = (await check(world, version_id)).faults
+    assert [fault.path for fault in faults] == [("ROOT", "A", "A1", "checks", "1", "right")]
+    rows[1] = row("A1", "A", points="40", rule=linear(world, "a"), checks=[check_of(a, b)])
+    rows[2] = row("A2", "A", points="20", rule=linear(world, "text"), checks=[check_of(text, a)])
+    await world.replace(version_id, 3, *rows)
+    found = {fault.path for fault in (await check(world, version_id)).faults}
+    assert ("ROOT", "A", "A2", "checks", "0", "left", "numerator", "terms", "0", "dataItem") in found
 
 
 async def test_no_policy_chosen_under_points(world: World) -> None:
@@ -671,6 +693,14 @@ async def test_a_file_comes_back_as_it_went(world: World, make_tenant: MakeTenan
         points_by_category=[CategoryPoints(village, "20")],
         category_ids=list(world.categories.values()),
         wording="口径",
+        checks=[
+            {
+                "left": quantity(plain(world, "rate")),
+                "comparison": "AT_MOST",
+                "right": quantity(plain(world, "a"), plain(world, "rate")),
+                "warningOnly": True,
+            }
+        ],
         review_levels=[{"route": "TERRITORIAL", "unitKind": "COMMITTEE"}],
         responsible_unit_ids=[world.units["zzb"]],
     )
@@ -748,6 +778,7 @@ async def test_files_that_can_not_be_kept_are_refused_with_every_fault(world: Wo
         for name in ("zeroAt", "fullAt", "clamp"):
             del document["indicators"][2]["rule"][name]
         document["indicators"][4]["rule"]["groups"] = [{"name": "g", "weight": "1"}]
+        document["indicators"][4]["checks"] = ["x", {"left": {}, "comparison": "NEAR", "right": {"numerator": {}}}]
         document["dataItems"][0]["source"] = "SURVEY"
 
     assert set(await refusal(later)) >= {
@@ -755,6 +786,9 @@ async def test_files_that_can_not_be_kept_are_refused_with_every_fault(world: Wo
         "settings/tiePolicy",
         "indicators/2/rule/kind",
         "indicators/4/rule/groups",
+        "indicators/4/checks/0",
+        "indicators/4/checks/1/left/numerator",
+        "indicators/4/checks/1/comparison",
         "dataItems/0/source",
     }
 
