@@ -17,8 +17,8 @@ from service.scoring.text import Text
 
 WEIGHTINGS: Final = ("POINTS", "RELATIVE")
 AGGREGATIONS: Final = ("ARITHMETIC", "GEOMETRIC", "HARMONIC")
-NODE_LIMIT: Final = 2_000
-"""Most nodes of a scheme."""
+NODE_LIMIT: Final = 2_001
+"""Most nodes of a scheme: 2,000 and the root."""
 
 _SCHEME_WORDS: Final = ("format", "code", "name", "number", "label", "basis", "description", "engineVersion")
 _NODE_WORDS: Final = (

@@ -56,9 +56,10 @@ def unit_events(scheme: Scheme, snapshot: Snapshot) -> Mapping[int, UnitEvents]:
     for event in snapshot.events:
         rule = scheme.by_code[event.indicator].rule
         place = places[event.unit]
-        if event.state == "CONFIRMED" and isinstance(rule, PotRule | VetoRule):
-            if scheme.applies(event.indicator, snapshot.categories[place]):
-                by_unit.setdefault(place, []).append(event)
+        if event.state != "CONFIRMED" or not isinstance(rule, PotRule | VetoRule):
+            continue
+        if scheme.applies(event.indicator, snapshot.categories[place]):
+            by_unit.setdefault(place, []).append(event)
     return {place: _one(scheme, events) for place, events in by_unit.items()}
 
 

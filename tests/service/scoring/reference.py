@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, floor
 from typing import Any
 
 Q = Fraction
+ZERO = Q(0)
 GONE = object()
 """Its weight is shared among the siblings."""
 LOST = object()
@@ -46,12 +48,12 @@ class Answer:
     overall: int | None = None
     shared: int = 0
     status: str = "RANKED"
-    coverage: Q = Q(0)
+    coverage: Q = ZERO
     nodes: dict[str, Q | None] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
-    bonus: Q = Q(0)
-    deduction: Q = Q(0)
-    late: Q = Q(0)
+    bonus: Q = ZERO
+    deduction: Q = ZERO
+    late: Q = ZERO
     grade: str | None = None
     undecided: bool = False
 
@@ -325,7 +327,7 @@ class Reference:
         points = [(sure(point["x"]), sure(point["marks"])) for point in rule["points"]]
         if x <= points[0][0]:
             return points[0][1]
-        for (a, low), (b, high) in zip(points, points[1:], strict=False):
+        for (a, low), (b, high) in pairwise(points):
             if x <= b:
                 return low + (high - low) * (x - a) / (b - a)
         return points[-1][1]
@@ -598,9 +600,9 @@ class Reference:
         found = []
         for event in unit.events:
             rule = self.nodes[event["indicator"]].get("rule") or {}
-            if rule.get("kind") == kind and event["state"] == "CONFIRMED":
-                if self.applies(event["indicator"], unit.category):
-                    found.append({**event, "worth": self.worth(rule, event)})
+            counts = rule.get("kind") == kind and event["state"] == "CONFIRMED"
+            if counts and self.applies(event["indicator"], unit.category):
+                found.append({**event, "worth": self.worth(rule, event)})
         found.sort(key=lambda e: (order.index(e["indicator"]), -e["worth"], e["key"]))
         return found
 

@@ -30,6 +30,7 @@ def outputs(result: Result) -> dict[str, tuple[Any, ...]]:
         result.shared_by(),
         result.statuses(),
         result.coverages(),
+        result.grades(),
     ]
     for code in result.node_codes:
         columns += [result.node_scores(code), result.node_marks(code), result.node_exacts(code)]
@@ -71,6 +72,9 @@ def test_renaming_codes_changes_only_codes(seed: int) -> None:
     breakers = case.document["settings"].get("tieBreakers")
     if breakers:
         case.document["settings"]["tieBreakers"] = [renamed(code) for code in breakers]
+    for grade in case.document["settings"].get("grades", ()):
+        for condition in grade.get("conditions", ()):
+            condition["indicator"] = renamed(condition.get("indicator"))
     for unit in case.units:
         unit.awards = {f"新-{code}": award for code, award in unit.awards.items()}
         unit.leaf_states = {f"新-{code}": state for code, state in unit.leaf_states.items()}
