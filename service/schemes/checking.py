@@ -3,6 +3,7 @@
 A draft may be as faulty as it likes; what is found here keeps it from being frozen.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -100,7 +101,7 @@ def _of_the_product(rows: VersionRows) -> Iterator[Fault]:
     settings = orjson.loads(rows.version["settings"])
     paths = _paths(rows)
     seen: dict[UUID, None] = {}
-    by_name: dict[str, str] = {}
+    names = Counter(name_key(item["name"]) for item in rows.items)
     without_basis: list[Any] = []
     known = dict(_engine_items(rows))
     for node in rows.nodes:
@@ -127,11 +128,7 @@ def _of_the_product(rows: VersionRows) -> Iterator[Fault]:
                 continue
             seen[item["id"]] = None
             yield from _item_faults(item, (*path, "rule"), code)
-            alike = by_name.setdefault(name_key(item["name"]), item["name"])
-            if (
-                alike != item["name"]
-                or sum(name_key(other["name"]) == name_key(item["name"]) for other in rows.items) > 1
-            ):
+            if names[name_key(item["name"])] > 1:
                 yield Fault(
                     "DUPLICATE",
                     (*path, "rule"),

@@ -74,7 +74,7 @@ async def import_scheme(
     label = scheme.words.get("label")
     if key is None:
         clean_code = check.code((*_HERE, "code"), code)
-        check.line((*_HERE, "name"), name)
+        name = check.line((*_HERE, "name"), name) or code
         await check_code_is_free(tx, check, (*_HERE, "code"), clean_code)
     if label is not None:
         label = check.line((*_HERE, "label"), str(label))
@@ -108,7 +108,7 @@ async def import_scheme(
     added = {item: str(item_id) for item, item_id in zip(missing, made, strict=True)}
     for node, _ in judged:
         node.rule, node.checks = translate(node.rule, added), translate(node.checks, added)
-    into = await insert_scheme(tx, code, name.strip()) if key is None else key
+    into = await insert_scheme(tx, code, name) if key is None else key
     version_id = await insert_version(
         tx,
         into,
@@ -129,8 +129,8 @@ async def import_scheme(
         "importScheme",
         subject=("SchemeVersion", version_id),
         summary=Text(
-            zh=f"导入方案“{name or code}”：指标{len(judged)}项，新增数据项{len(made)}项",
-            en=f'Imported the scheme "{name or code}": {len(judged)} indicators, {len(made)} new data items',
+            zh=f"导入方案“{name}”：指标{len(judged)}项，新增数据项{len(made)}项",
+            en=f'Imported the scheme "{name}": {len(judged)} indicators, {len(made)} new data items',
         ),
         facts={"newDataItems": list(missing)},
     )

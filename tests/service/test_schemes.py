@@ -1,5 +1,6 @@
 """Schemes: drafts keep their faults as data, frozen versions never change, files come back as they went (考核方案)."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from fractions import Fraction
@@ -337,6 +338,31 @@ async def test_an_indicator_is_edited_whole(world: World) -> None:
     assert caught.value.conflicts[0].type_name == "Indicator"
 
 
+async def test_of_two_at_once_one_is_told_what_the_other_did(world: World) -> None:
+    version_id = await world.drafted(*simple(world))
+    found = await nodes(world, version_id)
+    root = indicator(found["ROOT"])
+    node = indicator(found["A1"])
+
+    async def add() -> Any:
+        spec = IndicatorSpec("X", "X")
+        return await act(world, schemes.add_indicator, scheme_version_id=version_id, parent_id=root, indicator=spec)
+
+    async def edit(name: str) -> Any:
+        return await act(
+            world, schemes.edit_indicator, indicator_id=node, version=1, indicator=IndicatorSpec("A1", name)
+        )
+
+    done = await asyncio.gather(add(), add(), edit("甲"), edit("乙"), return_exceptions=True)
+    kinds = sorted(type(each).__name__ for each in done)
+    assert kinds == ["Invalid", "VersionConflict", "tuple", "tuple"]
+    assert [each["ordinal"] for each in (await nodes(world, version_id)).values()] == ["", "1", "1.1", "1.2", "2", "3"]
+    again = await asyncio.gather(
+        world.freeze(version_id, 4), world.replace(version_id, 4, *simple(world)), return_exceptions=True
+    )
+    assert sum(each is None for each in again) == 1
+
+
 async def test_what_is_typed_in_a_rule_is_judged_in_its_place(world: World, make_tenant: MakeTenant) -> None:
     version_id = await world.drafted(*simple(world))
     node = indicator((await nodes(world, version_id))["A1"])
@@ -436,8 +462,9 @@ async def test_two_thousand_nodes_in_a_bounded_number_of_statements(
     assert first <= 20
     assert len(counted) - first == first, "as many when all nodes are there already"
     counted.clear()
-    await check(world, version_id)
+    found = await check(world, version_id)
     assert len(counted) <= 5
+    assert {fault.path[-1] for fault in found.faults} == {"points"}, "it is not too large to be checked"
     monkeypatch.undo()
     assert len(await nodes(world, version_id)) == MOST_NODES + 1
     with pytest.raises(Invalid, match="At most 2000"):
