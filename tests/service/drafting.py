@@ -7,7 +7,7 @@ from uuid import UUID
 
 from service import directory, items, schemes
 from service.access import Actor, HeldGrant, Role, system_actor
-from service.ids import encode_id
+from service.ids import decode_id, encode_id
 from service.items import DataItemSpec
 from service.schemes import IndicatorRow, IndicatorSpec
 from tenants.database import Database, Transaction
@@ -154,8 +154,6 @@ def linear(world: World, item: str, *, zero_at: str = "0", full_at: str = "10") 
 
 def plain(world: World, item: str) -> str:
     """The id of an item as it is stored."""
-    from service.ids import decode_id
-
     return str(decode_id(world.items[item], "DataItem"))
 
 

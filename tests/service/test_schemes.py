@@ -17,7 +17,7 @@ from service.schemes import AsTyped, CategoryPoints, IndicatorSpec, SchemeCheck
 from service.schemes.nodes import MOST_NODES
 from service.schemes.rules import items_of
 from service.schemes.settings import default_settings
-from service.scoring import Text, parse_scheme
+from service.scoring import Text, parse_rule, parse_scheme
 from tenants.database import Database, Transaction
 from tenants.ids import uuid7
 from tenants.provisioning import District
@@ -674,8 +674,6 @@ async def test_items_are_listed_in_the_order_of_the_engine(world: World) -> None
         key = decode_id(version_id, "SchemeVersion")
         assert key is not None
         document = await schemes.scheme_document(tx, key, keys="id")
-    from service.scoring import parse_rule
-
     for node in document["indicators"][1:]:
         rule, faults = parse_rule(node["rule"], data_items=document["dataItems"])
         assert rule is not None, faults
