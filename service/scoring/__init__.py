@@ -57,6 +57,7 @@ names of its GraphQL type (`{"kind": "LINEAR", "quantity": {…}, "zeroAt": "0.6
 """
 
 from service.scoring.checks import PointSum, parse_scheme, point_sums
+from service.scoring.comparison import Change, Outcome, changes, outcomes
 from service.scoring.document import (
     Category,
     Indicator,
@@ -72,6 +73,7 @@ from service.scoring.faults import Fault, InvalidInput
 from service.scoring.items import DataItem, ItemOption
 from service.scoring.quantities import Quantity
 from service.scoring.result import Result, Status
+from service.scoring.robustness import Robustness, SeatFlip, ranks_without, robustness
 from service.scoring.rules import RULES, Rule
 from service.scoring.settings import Settings
 from service.scoring.snapshot import Event, ItemColumn, Snapshot, State
@@ -82,6 +84,7 @@ __all__ = [
     "ENGINE_VERSION",
     "RULES",
     "Category",
+    "Change",
     "DataItem",
     "Event",
     "Fault",
@@ -90,10 +93,13 @@ __all__ = [
     "ItemColumn",
     "ItemOption",
     "PointSum",
+    "Outcome",
     "Quantity",
     "Result",
+    "Robustness",
     "Rule",
     "Scheme",
+    "SeatFlip",
     "Settings",
     "Snapshot",
     "State",
@@ -101,13 +107,17 @@ __all__ = [
     "Step",
     "Text",
     "canonical_json",
+    "changes",
     "compute",
     "dump_scheme",
     "effective_marks",
     "explain",
     "explanation_text",
+    "outcomes",
     "parse_rule",
     "parse_scheme",
     "point_sums",
+    "ranks_without",
+    "robustness",
     "scheme_document",
 ]

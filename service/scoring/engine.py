@@ -87,11 +87,7 @@ def _run(
     tail = _tail(scheme, index, events, late, unit)
     about, error = tail.estimate(found[0])
     scored = found[0].scored()
-
-    def exact(open_: NDArray[np.intp]) -> tuple[Whole, Whole]:
-        return tail.exact(ExactTree(tree, leaves, open_).node(0), open_)
-
-    totals, settled = rounded(about, scheme.settings.rounding_places, error, exact)
+    totals, settled = round_totals(scheme, tree, leaves, tail, about, error)
     covered = _covered(tree, leaves, count)
     return CategoryRun(
         index=index,
@@ -106,6 +102,17 @@ def _run(
         covered=covered,
         settled=settled,
     )
+
+
+def round_totals(
+    scheme: Scheme, tree: Tree, leaves: dict[int, LeafScores], tail: Tail, about: NDArray[np.float64], error: float
+) -> tuple[NDArray[Any], int]:
+    """(shown totals as counts of 10**-places, how many the bound did not decide)."""
+
+    def exact(open_: NDArray[np.intp]) -> tuple[Whole, Whole]:
+        return tail.exact(ExactTree(tree, leaves, open_).node(0), open_)
+
+    return rounded(about, scheme.settings.rounding_places, error, exact)
 
 
 def _tail(
