@@ -638,15 +638,7 @@ async def open_cycle(tx: Transaction, actor: Actor, *, cycle_id: str, version: i
     actor.require_at_root(Role.ORGANISER)
     row = await _locked(tx, cycle_id, version)
     await require_step(tx, row["id"], row["state"], "OPEN", path=("input", "cycleId"))
-    checked = await schemes.check_version(tx, row["scheme_version_id"])
-    if not checked.sound:
-        raise Invalid(
-            [
-                Issue(ErrorCode(fault.code), fault.path, fault.text, fault.hint)
-                for fault in checked.faults
-                if fault.severity == "FAULT"
-            ]
-        )
+    await _refuse_faults(tx, row["scheme_version_id"])
     job_id = await jobs.request(
         tx,
         actor,
@@ -669,6 +661,24 @@ async def open_cycle(tx: Transaction, actor: Actor, *, cycle_id: str, version: i
         summary=Text(zh=f"申请启动“{row['name']}”填报", en=f'Asked for the opening of "{row["name"]}"'),
     )
     return row["id"], job_id
+
+
+async def _refuse_faults(tx: Transaction, version_id: UUID) -> None:
+    """Refuse a draft that could not be frozen, with all its faults, before a job fails by them."""
+    state = await tx.fetchval(
+        "SELECT state FROM scheme_versions WHERE tenant_id = $1 AND id = $2", tx.tenant_id, version_id
+    )
+    if state == "FROZEN":
+        return
+    checked = await schemes.check_version(tx, version_id)
+    if not checked.sound:
+        raise Invalid(
+            [
+                Issue(ErrorCode(fault.code), fault.path, fault.text, fault.hint)
+                for fault in checked.faults
+                if fault.severity == "FAULT"
+            ]
+        )
 
 
 async def begin_review(tx: Transaction, actor: Actor, *, cycle_id: str, version: int) -> UUID:

@@ -166,7 +166,8 @@ async def request(
         kind.name,
         subject[0],
         subject[1],
-        orjson.dumps(arguments).decode(),
+        # asyncpg has a UUID of its own, which orjson does not know.
+        orjson.dumps(arguments, default=str).decode(),
         dedupe_key,
         kind.max_attempts,
         None if actor.id == SYSTEM else actor.id,

@@ -106,7 +106,7 @@ async def open_cycle(run: JobRun) -> None:
         await audit.append(
             tx,
             run.actor,
-            "openCycle",
+            "completeOpening",
             subject=("Cycle", cycle_id),
             summary=Text(
                 zh=f"“{cycle['name']}”启动填报，共{len(units)}个参评单位",

@@ -1,5 +1,6 @@
 """A district of any size, loaded by SQL: units under towns, data items, and a frozen scheme with a leaf per item."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -31,9 +32,9 @@ async def load(
     items: int,
     categories: int = 5,
     due_on: date = date(2026, 12, 20),
-    source: str = "REPORTED",
+    sources: Sequence[str] = ("REPORTED",),
 ) -> Loaded:
-    """Fill an empty district; its cycle is a draft."""
+    """Fill an empty district; its cycle is a draft. Items beyond `sources` have the source of the first."""
     tenant, root = tx.tenant_id, await tx.fetchval("SELECT id FROM org_units WHERE tenant_id = $1", tx.tenant_id)
     category_ids = uuid7s(categories)
     await tx.execute(
@@ -74,12 +75,14 @@ async def load(
     item_ids, leaf_ids = uuid7s(items), uuid7s(items)
     scheme_id, version_id, root_id = uuid7(), uuid7(), uuid7()
     await tx.execute(
-        """INSERT INTO data_items (tenant_id, id, code, name, name_key, definition, type, scale, source, personal, active)
-           SELECT $1, i.id, 'i' || i.n, '第' || i.n || '项', 'i' || i.n, '口径', 'NUMBER', 2, $3, false, true
+        """INSERT INTO data_items (tenant_id, id, code, name, name_key, definition, type, scale, source, personal,
+                                   active)
+           SELECT $1, i.id, 'i' || i.n, '第' || i.n || '项', 'i' || i.n, '口径', 'NUMBER', 2,
+                  coalesce(($3::text[])[i.n], ($3::text[])[1]), false, true
            FROM unnest($2::uuid[]) WITH ORDINALITY i(id, n)""",
         tenant,
         item_ids,
-        source,
+        list(sources),
     )
     await tx.execute(
         "INSERT INTO schemes (tenant_id, id, code, name) VALUES ($1, $2, 'bench', '方案')", tenant, scheme_id
@@ -87,15 +90,16 @@ async def load(
     settings = {**default_settings("RELATIVE"), "notApplicablePolicy": "PARENT"}
     await tx.execute(
         """INSERT INTO scheme_versions (tenant_id, id, scheme_id, number, weighting, full_marks, settings, state,
-                                        frozen_at) VALUES ($1, $2, $3, 1, 'RELATIVE', 100, $4::jsonb, 'FROZEN', now())""",
+                                        frozen_at)
+           VALUES ($1, $2, $3, 1, 'RELATIVE', 100, $4::jsonb, 'FROZEN', now())""",
         tenant,
         version_id,
         scheme_id,
         orjson.dumps(settings).decode(),
     )
     await tx.execute(
-        """INSERT INTO scheme_version_items (tenant_id, scheme_version_id, data_item_id, position, code, name, definition,
-                                             type, scale, options, source, personal)
+        """INSERT INTO scheme_version_items (tenant_id, scheme_version_id, data_item_id, position, code, name,
+                                             definition, type, scale, options, source, personal)
            SELECT $1, $2, d.id, i.n, d.code, d.name, d.definition, d.type, d.scale, d.options, d.source, d.personal
            FROM unnest($3::uuid[]) WITH ORDINALITY i(id, n)
            JOIN data_items d ON d.tenant_id = $1 AND d.id = i.id""",
@@ -111,19 +115,21 @@ async def load(
         category_ids,
     )
     await tx.execute(
-        """INSERT INTO indicators (tenant_id, id, scheme_version_id, code, name, depth, position, print_order, ordinal, leaf)
+        """INSERT INTO indicators (tenant_id, id, scheme_version_id, code, name, depth, position, print_order, ordinal,
+                                   leaf)
            VALUES ($1, $2, $3, 'all', '总分', 0, 0, 0, '', false)""",
         tenant,
         root_id,
         version_id,
     )
     await tx.execute(
-        """INSERT INTO indicators (tenant_id, id, scheme_version_id, code, name, parent_id, depth, position, print_order,
-                                   ordinal, leaf, weight, rule)
+        """INSERT INTO indicators (tenant_id, id, scheme_version_id, code, name, parent_id, depth, position,
+                                   print_order, ordinal, leaf, weight, rule)
            SELECT $1, l.id, $3, 'l' || l.n, '第' || l.n || '项', $4, 1, l.n, l.n, l.n::text, true, 1,
-                  jsonb_build_object('kind', 'LINEAR', 'x', jsonb_build_object('terms',
-                      jsonb_build_array(jsonb_build_object('coefficient', '1', 'dataItemId', l.item))), 'from', '0',
-                      'to', '100')
+                  jsonb_build_object('kind', 'LINEAR', 'zeroAt', '0', 'fullAt', '100', 'clamp', true, 'quantity',
+                      jsonb_build_object('denominator', NULL, 'denominatorZero', 'NOT_APPLICABLE', 'numerator',
+                          jsonb_build_object('constant', '0', 'terms', jsonb_build_array(jsonb_build_object(
+                              'coefficient', '1', 'dataItem', l.item, 'countName', NULL)))))
            FROM unnest($2::uuid[], $5::uuid[]) WITH ORDINALITY l(id, item, n)""",
         tenant,
         leaf_ids,
