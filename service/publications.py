@@ -169,7 +169,8 @@ async def _bundle(
                                   WHERE d.tenant_id = s.tenant_id AND d.standing_id = s.id) AS dimensions
         FROM standings s
         JOIN cycle_units u ON u.tenant_id = s.tenant_id AND u.id = s.cycle_unit_id
-        JOIN cycle_categories k ON k.tenant_id = s.tenant_id AND k.cycle_id = u.cycle_id AND k.category_id = s.category_id
+        JOIN cycle_categories k ON k.tenant_id = s.tenant_id AND k.cycle_id = u.cycle_id
+             AND k.category_id = s.category_id
         WHERE s.tenant_id = $1 AND s.run_id = $2 ORDER BY s.position
         """,
         tx.tenant_id,

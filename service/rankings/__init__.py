@@ -155,7 +155,7 @@ async def _run(tx: Transaction, run_id: str, *, path: Path = ("input", "runId"))
     return row
 
 
-# --- the job ------------------------------------------------------------------------------------------------------------
+# --- the job ---
 
 
 async def compute_run(run: JobRun) -> None:
@@ -181,8 +181,9 @@ async def compute_run(run: JobRun) -> None:
             packed.document,
         )
         await tx.execute(
-            """UPDATE ranking_runs SET snapshot_at = $3, snapshot_digest = $4, result_digest = $5, engine_version = $6,
-                      unreviewed_count = $7, missing_count = $8, finished_at = now() WHERE tenant_id = $1 AND id = $2""",
+            """UPDATE ranking_runs SET snapshot_at = $3, snapshot_digest = $4, result_digest = $5,
+                      engine_version = $6, unreviewed_count = $7, missing_count = $8, finished_at = now()
+               WHERE tenant_id = $1 AND id = $2""",
             tx.tenant_id,
             run_id,
             given.at,

@@ -103,23 +103,30 @@ def _full_marks(given: RunInput, code: str, category: str) -> str | None:
 
 def _nodes(result: Result, given: RunInput) -> list[str]:
     """Per unit one JSON list of all nodes below the root, in print order: code, score, marks, state, coverage."""
-    per_unit: list[list[str]] = [[] for _ in given.units]
+    columns: list[list[str]] = []
     for code in result.node_codes[1:]:
-        name = orjson.dumps(code).decode()
-        scores, marks = result.node_scores(code), result.node_marks(code)
-        states, coverages = result.node_states(code), result.node_coverages(code)
-        for unit, applies in enumerate(result.node_applies(code)):
-            if applies:
-                per_unit[unit].append(
-                    f'{{"code":{name},"score":{_text(scores[unit])},"marks":{_text(marks[unit])},'
-                    f'"state":{_text(states[unit])},"coverage":{_text(coverages[unit])}}}'
+        # Decimals and names of states have nothing to escape.
+        head = f'{{"code":{orjson.dumps(code).decode()},"score":'
+        columns.append(
+            [
+                f'{head}{"null" if score is None else f"{QUOTE}{score}{QUOTE}"},"marks":'
+                f'{"null" if marks is None else f"{QUOTE}{marks}{QUOTE}"},"state":"{state}","coverage":"{coverage}"}}'
+                if applies
+                else ""
+                for applies, score, marks, state, coverage in zip(
+                    result.node_applies(code),
+                    result.node_scores(code),
+                    result.node_marks(code),
+                    result.node_states(code),
+                    result.node_coverages(code),
+                    strict=True,
                 )
-    return [f"[{','.join(nodes)}]" for nodes in per_unit]
+            ]
+        )
+    return [f"[{','.join(filter(None, nodes))}]" for nodes in zip(*columns, strict=True)]
 
 
-def _text(plain: str | None) -> str:
-    # Decimals and names of states have nothing to escape.
-    return "null" if plain is None else f'"{plain}"'
+QUOTE = '"'
 
 
 async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID, UUID] | None) -> None:
@@ -130,8 +137,8 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
         INSERT INTO standings (tenant_id, run_id, id, cycle_unit_id, category_id, position, exact_order, total, exact,
             rank, overall_rank, shared_by, status, base, bonus, deduction, late_penalty, days_late, coverage,
             previous_publication_id, previous_total, previous_rank)
-        SELECT $1, $2, s.id, s.unit, s.category, s.position, s.exact_order, s.total::numeric, s.exact, s.rank, s.overall,
-               s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric, s.days,
+        SELECT $1, $2, s.id, s.unit, s.category, s.position, s.exact_order, s.total::numeric, s.exact, s.rank,
+               s.overall, s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric, s.days,
                s.coverage::numeric, CASE WHEN before.id IS NOT NULL THEN $20::uuid END, before.total, before.rank
         FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::int[], $8::text[], $9::text[], $10::int[],
                     $11::int[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::int[],

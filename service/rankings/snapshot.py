@@ -5,6 +5,7 @@ It speaks in codes, as scheme files do, so that it can be scored again without t
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,10 +14,11 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from service import schemes
 from service.scoring import ENGINE_VERSION, ItemColumn, Snapshot, State
-from service.scoring.snapshot import whole_numbers
+from service.scoring.snapshot import States, whole_numbers
 from tenants.database import Transaction
 
 FORMAT = "kaoping-snapshot/1"
@@ -25,7 +27,7 @@ FORMAT = "kaoping-snapshot/1"
 UNREVIEWED = 9
 """Of an assessment that waits for review: it counts as missing, and the run says how many there are."""
 
-_STATE = f"""CASE a.state WHEN 'ACCEPTED' THEN {State.GIVEN:d} WHEN 'ADJUSTED' THEN {State.GIVEN:d}
+_STATE = f"""CASE state WHEN 'ACCEPTED' THEN {State.GIVEN:d} WHEN 'ADJUSTED' THEN {State.GIVEN:d}
     WHEN 'REJECTED' THEN {State.REJECTED:d} WHEN 'NOT_APPLICABLE' THEN {State.NOT_APPLICABLE:d}
     WHEN 'READY' THEN {UNREVIEWED} ELSE {State.MISSING:d} END"""
 
@@ -89,23 +91,26 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
     document = await schemes.scheme_document(tx, cycle["scheme_version_id"], keys="code")
     units = await _units(tx, cycle_id)
     leaves = await _leaves(tx, cycle["scheme_version_id"], document)
+    places = Places([unit.id for unit in units])
     items: dict[tuple[str, str], ItemColumn] = {}
     awards: dict[str, ItemColumn] = {}
-    states: dict[str, Any] = {}
+    states: dict[str, States] = {}
     unreviewed = missing = 0
     for leaf in leaves:
-        row = await _leaf_row(tx, cycle_id, leaf)
-        raw = np.array(row["states"] or [], np.int64)
-        unreviewed += int((raw == UNREVIEWED).sum())
-        applies = np.array(row["applies"] or [], bool)
-        missing += int(((raw == State.MISSING) & applies).sum())
+        found = await _leaf_row(tx, cycle_id, leaf)
+        at = places.of(found["units"] or b"")
+        raw = np.full(len(units), State.MISSING, np.int64)
+        raw[at] = found["states"] or []
+        unreviewed += int((raw[at] == UNREVIEWED).sum())
+        missing += int((raw[at] == State.MISSING).sum())
         state = np.where(raw == UNREVIEWED, State.MISSING, raw).astype(np.uint8)
         states[leaf.code] = state
+        values = [_spread(found[f"v{n}"] or [], at, len(units)) for n in range(max(1, len(leaf.items)))]
         if leaf.kind == "AWARD":
-            awards[leaf.code] = ItemColumn(state, _whole(row["v0"]), scale=_AWARD_SCALE)
+            awards[leaf.code] = ItemColumn(state, _whole(values[0]), scale=_AWARD_SCALE)
         carried = await _carried(tx, cycle["previous_cycle_id"], cycle_id, leaf) if leaf.carries_over else {}
-        for position, item in enumerate(leaf.items):
-            column = _column(item, state, row[f"v{position}"] or [])
+        for item, given in zip(leaf.items, values, strict=False):
+            column = _column(item, state, given)
             if item.code in carried:
                 column = _carry(column, carried[item.code])
                 states[leaf.code] = np.where(column.state == State.CARRIED, State.GIVEN, state).astype(np.uint8)
@@ -175,7 +180,8 @@ async def _units(tx: Transaction, cycle_id: UUID) -> list[RunUnit]:
         SELECT u.id, u.unit_id, u.code, u.category_id, c.code AS category, k.position
         FROM cycle_units u
         JOIN categories c ON c.tenant_id = u.tenant_id AND c.id = u.category_id
-        JOIN cycle_categories k ON k.tenant_id = u.tenant_id AND k.cycle_id = u.cycle_id AND k.category_id = u.category_id
+        JOIN cycle_categories k ON k.tenant_id = u.tenant_id AND k.cycle_id = u.cycle_id
+             AND k.category_id = u.category_id
         WHERE u.tenant_id = $1 AND u.cycle_id = $2 AND u.assessed ORDER BY u.id
         """,
         tx.tenant_id,
@@ -189,8 +195,8 @@ async def _leaves(tx: Transaction, version_id: UUID, document: dict[str, Any]) -
     rows = await tx.fetch(
         """
         SELECT i.id, i.code, i.rule ->> 'kind' AS kind, coalesce(i.missing_policy, $3) = 'CARRY_OVER' AS carries_over,
-               coalesce(json_agg(json_build_array(v.data_item_id, v.code, v.type, v.scale, v.options) ORDER BY x.position)
-                        FILTER (WHERE v.data_item_id IS NOT NULL), '[]') AS items
+               coalesce(json_agg(json_build_array(v.data_item_id, v.code, v.type, v.scale, v.options)
+                                 ORDER BY x.position) FILTER (WHERE v.data_item_id IS NOT NULL), '[]') AS items
         FROM indicators i
         LEFT JOIN indicator_items x ON x.tenant_id = i.tenant_id AND x.indicator_id = i.id
         LEFT JOIN scheme_version_items v ON v.tenant_id = x.tenant_id AND v.scheme_version_id = i.scheme_version_id
@@ -222,19 +228,19 @@ _AWARD_SCALE = 12
 
 
 async def _leaf_row(tx: Transaction, cycle_id: UUID, leaf: Leaf) -> asyncpg.Record:
-    """One row of arrays over all assessed units, in the order of their ids."""
+    """One row of arrays over the units that the leaf applies to, in one order; `units` are their ids, 16 bytes each."""
     if leaf.kind == "AWARD":
-        values = [f"trim_scale(a.marks * 10::numeric ^ {_AWARD_SCALE})::text"]
+        values = [f"trim_scale(marks * 10::numeric ^ {_AWARD_SCALE})::text"]
     else:
-        values = [_value_sql(item, position) for position, item in enumerate(leaf.items)]
-    aggregates = "".join(f", array_agg({sql} ORDER BY u.id) AS v{n}" for n, sql in enumerate(values))
+        values = [_value_sql(item, position) for position, item in enumerate(leaf.items)] or ["NULL::text"]
+    columns = "".join(f", {sql} AS v{n}" for n, sql in enumerate(values))
+    gathered = "".join(f", array_agg(v{n}) AS v{n}" for n in range(len(values)))
+    # Ordered as the index is: one pass over it, and no sorting.
     row = await tx.fetchrow(
         f"""
-        SELECT array_agg({_STATE} ORDER BY u.id) AS states, array_agg(a.id IS NOT NULL ORDER BY u.id) AS applies{aggregates}
-        FROM cycle_units u
-        LEFT JOIN assessments a ON a.tenant_id = u.tenant_id AND a.cycle_id = u.cycle_id AND a.indicator_id = $3
-             AND a.cycle_unit_id = u.id
-        WHERE u.tenant_id = $1 AND u.cycle_id = $2 AND u.assessed
+        SELECT string_agg(uuid_send(cycle_unit_id), ''::bytea) AS units, array_agg(state) AS states{gathered}
+        FROM (SELECT cycle_unit_id, {_STATE} AS state{columns} FROM assessments
+              WHERE tenant_id = $1 AND cycle_id = $2 AND indicator_id = $3 ORDER BY cycle_unit_id) leaf
         """,
         tx.tenant_id,
         cycle_id,
@@ -244,11 +250,37 @@ async def _leaf_row(tx: Transaction, cycle_id: UUID, leaf: Leaf) -> asyncpg.Reco
     return row
 
 
+class Places:
+    """Finds units by their ids, many at a time."""
+
+    def __init__(self, ids: Sequence[UUID]) -> None:
+        keys = np.frombuffer(b"".join(key.bytes for key in ids), _KEY)
+        self._order = np.argsort(keys)
+        self._sorted = keys[self._order]
+
+    def of(self, ids: bytes) -> NDArray[np.int64]:
+        """Places of the units whose ids these are, 16 bytes each."""
+        return self._order[np.searchsorted(self._sorted, np.frombuffer(ids, _KEY))]
+
+
+_KEY = np.dtype([("high", ">u8"), ("low", ">u8")])
+
+
+def _spread(values: list[str | None], at: NDArray[np.int64], count: int) -> list[str | None]:
+    """One value per unit, None where the leaf does not apply."""
+    if len(values) == count and bool((at[1:] > at[:-1]).all()):
+        return values
+    wide: list[str | None] = [None] * count
+    for place, value in zip(at.tolist(), values, strict=True):
+        wide[place] = value
+    return wide
+
+
 def _value_sql(item: Item, position: int) -> str:
     """A settled value as text: a whole number of the item's smallest step, or the JSON of its parts."""
     if item.type in ("NUMBER", "INTEGER", "YES_NO"):
-        return f"trim_scale(a.settled_numbers[{position + 1}] * 10::numeric ^ {item.scale})::text"
-    return f"(a.settled_details -> {position})::text"
+        return f"trim_scale(settled_numbers[{position + 1}] * 10::numeric ^ {item.scale})::text"
+    return f"(settled_details -> {position})::text"
 
 
 def _column(item: Item, state: Any, values: list[str | None]) -> ItemColumn:
