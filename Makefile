@@ -9,8 +9,8 @@ MAKEFLAGS += --no-print-directory
 # The Python that makes the environment, the environment's folder, and the demo's data folder.
 PYTHON ?= python3
 VENV ?= .venv
-DATA ?= .kaoping
-PORT ?= 8000
+DATA ?= $(or $(KAOPING_DATA),.kaoping)
+PORT ?= $(or $(KAOPING_PORT),8000)
 ONCE ?=
 # More arguments for pytest: make test ARGS="tests/service -k ranking".
 ARGS ?=

@@ -93,7 +93,7 @@ def kaoping(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
 def test_serve_answers_and_ends_by_signal(kaoping: Callable[..., Program], number: signal.Signals) -> None:
     program = kaoping("serve", "--port", "0")
     address = program.says(r"serves (http://127\.0\.0\.1:\d+)/graphql")[1]
-    program.says("Serving")
+    program.says("Application startup complete")
     with httpx.Client(base_url=address, trust_env=False) as http:
         assert http.get("/readyz").json()["status"] == "ready"
         answer = http.post("/graphql", json={"query": "{ __typename }"}).json()
