@@ -138,7 +138,8 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
             rank, overall_rank, shared_by, status, base, bonus, deduction, late_penalty, days_late, coverage,
             previous_publication_id, previous_total, previous_rank)
         SELECT $1, $2, s.id, s.unit, s.category, s.position, s.exact_order, s.total::numeric, s.exact, s.rank,
-               s.overall, s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric, s.days,
+               s.overall, s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric,
+               s.days,
                s.coverage::numeric, CASE WHEN before.id IS NOT NULL THEN $20::uuid END, before.total, before.rank
         FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::int[], $8::text[], $9::text[], $10::int[],
                     $11::int[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::int[],

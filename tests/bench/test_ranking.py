@@ -1,4 +1,4 @@
-"""Opening and a full ranking run over 10,000 units × 100 data items; values loaded by SQL, all else as in production."""
+"""Opening and a full ranking run over 10,000 units × 100 data items; the values are loaded by SQL."""
 
 import resource
 import time
@@ -48,8 +48,8 @@ async def dimensions(tx: Transaction, version_id: UUID, items: list[UUID]) -> No
     )
     ids = uuid7s(DIMENSIONS)
     await tx.execute(
-        """INSERT INTO indicators (tenant_id, id, scheme_version_id, code, name, parent_id, depth, position, print_order,
-                                   ordinal, leaf, weight)
+        """INSERT INTO indicators (tenant_id, id, scheme_version_id, code, name, parent_id, depth, position,
+                                   print_order, ordinal, leaf, weight)
            SELECT $1, d.id, $2, 'd' || d.n, '维度' || d.n, $3, 1, d.n, 1000 * d.n::int, d.n::text, false, 1
            FROM unnest($4::uuid[]) WITH ORDINALITY d(id, n)""",
         tx.tenant_id,
