@@ -15,7 +15,7 @@ from service.scoring.exact import ExactTree
 from service.scoring.grade_field import grade_field
 from service.scoring.grades import grade_units
 from service.scoring.leaves import Columns, EventTable, LeafScores, score_leaf
-from service.scoring.pots import NOTHING, UnitEvents, most_bonus, unit_events
+from service.scoring.pots import UnitEvents, most_bonus, unit_events
 from service.scoring.ranks import competition, dense, refine, tied
 from service.scoring.result import CategoryRun, Result, Status
 from service.scoring.rounding import rounded
@@ -122,14 +122,14 @@ def _tail(
     full = scheme.full_marks
     most = Fraction(0) if scheme.settings.cap_at_full_marks else most_bonus(scheme)
     ceiling = None if most is None else full + most
-    own = [events.get(int(unit), NOTHING) for unit in index] if events else []
-    unit = lcm(late_unit, *{each.bonus.denominator for each in own}, *{each.deduction.denominator for each in own})
+    own = {place: events[unit] for place, unit in enumerate(index.tolist()) if unit in events} if events else {}
+    amounts = [amount for each in own.values() for amount in (each.bonus, each.deduction)]
+    unit = lcm(late_unit, *{amount.denominator for amount in amounts})
     late = late * (unit // late_unit)
-    if not own:
-        return Tail(Whole.of(0), Whole.of(0), late, unit, full, ceiling)
-    bonus = Whole.of(whole_array([int(each.bonus * unit) for each in own]))
-    deduction = Whole.of(whole_array([int(each.deduction * unit) for each in own]))
-    return Tail(bonus, deduction, late, unit, full, ceiling)
+    bonus, deduction = [0] * len(index), [0] * len(index)
+    for place, each in own.items():
+        bonus[place], deduction[place] = int(each.bonus * unit), int(each.deduction * unit)
+    return Tail(Whole.of(whole_array(bonus)), Whole.of(whole_array(deduction)), late, unit, full, ceiling)
 
 
 def _covered(tree: Tree, leaves: dict[int, LeafScores], count: int) -> Whole:

@@ -5,7 +5,7 @@ over all others. Where places run out inside a group of equals the tie policy de
 one. Who has no place goes on to the next grade. A computed grade is a proposal (测算等次).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -94,23 +94,38 @@ def grade_units(grades: Sequence[Grade], tie_policy: str, units: Field) -> Grade
     if not grades:
         return found
     last = len(grades) - 1
+    barred = np.zeros(count, bool)
+    barred[[unit for unit, effects in units.effects.items() if "NO_EXCELLENT" in effects]] = True
     for place, grade in enumerate(grades):
-        candidates = [
-            int(unit)
-            for unit in np.flatnonzero(units.ranked & units.meets[place] & (found.grade < 0))
-            if not (place == 0 and "NO_EXCELLENT" in units.effects.get(int(unit), frozenset()) and last > 0)
-        ]
+        able = units.ranked & units.meets[place] & (found.grade < 0)
+        if place == 0 and last > 0:
+            able &= ~barred
         names, own = units.groups[grade.scope]
-        by_group: dict[int, list[int]] = {}
-        for unit in candidates:
-            by_group.setdefault(int(own[unit]), []).append(unit)
+        if not grade.limited:
+            _give_all(found, units, able, place, last)
+            continue
         counted = units.base if grade.base_includes_vetoed else units.ranked
         bases = np.bincount(own[counted], minlength=len(names)).tolist()
-        for group in range(len(names)) if grade.limited else sorted(by_group):
-            quota = Quota(grade.code, names[group], bases[group], places_of(grade, bases[group]), 0)
-            _fill(found, grade, place, last, tie_policy, units, quota, by_group.get(group, []))
+        candidates = np.flatnonzero(able)
+        settled = np.array([units.decided.get(unit, 0) for unit in candidates.tolist()] if units.decided else 0)
+        settled = np.broadcast_to(settled, candidates.shape)
+        candidates = candidates[np.lexsort((settled, -units.keys[candidates], own[candidates]))]
+        bounds = np.searchsorted(own[candidates], np.arange(len(names) + 1))
+        for group, name in enumerate(names):
+            quota = Quota(grade.code, name, bases[group], places_of(grade, bases[group]), 0)
+            listed = candidates[bounds[group] : bounds[group + 1]]
+            _fill(found, grade, place, last, tie_policy, units, quota, listed)
     found.grade[units.lowest] = last
     return found
+
+
+def _give_all(found: Grades, units: Field, able: Mask, place: int, last: int) -> None:
+    """A grade without a quota: everybody who is able has it, but for those whom a veto takes one down."""
+    for unit in units.effects:
+        if able[unit] and _drops(found, units, unit, place, last):
+            found.dropped.add(unit)
+            able[unit] = False
+    found.grade[able] = place
 
 
 def _fill(
@@ -121,32 +136,24 @@ def _fill(
     tie_policy: str,
     units: Field,
     quota: Quota,
-    candidates: list[int],
+    candidates: NDArray[np.intp],
 ) -> None:
     """Give one grade's places to one group's candidates, best first."""
-    left = quota.places if grade.limited else None
-    candidates.sort(key=lambda unit: (-int(units.keys[unit]), units.decided.get(unit, 0)))
+    left = quota.places
+    used = 0
     for tie in _ties(candidates, units, tie_policy):
-        takers = [unit for unit in tie if not _drops(found, units, unit, place, last)]
-        if left is not None and left <= 0:
+        if left <= 0:
             break
-        if left is not None and len(takers) > left:
-            if tie_policy == "INCLUSIVE":
-                left = len(takers)
-            else:
-                if tie_policy in ("DECISION", "TIE_BREAK"):
-                    found.pending.append(PendingTie(grade.code, quota.group, tuple(takers), left))
-                break
-        for unit in tie:
-            if unit in takers:
-                found.grade[unit] = place
-            else:
-                found.dropped.add(unit)
-        if left is not None:
-            left -= len(takers)
-    if grade.limited:
-        used = sum(1 for unit in candidates if found.grade[unit] == place)
-        found.quotas.append(replace(quota, used=used))
+        takers = [unit for unit in tie if not _drops(found, units, unit, place, last)]
+        if len(takers) > left and tie_policy != "INCLUSIVE":
+            if tie_policy in ("DECISION", "TIE_BREAK"):
+                found.pending.append(PendingTie(grade.code, quota.group, tuple(takers), left))
+            break
+        found.grade[takers] = place
+        found.dropped.update(unit for unit in tie if unit not in takers)
+        left -= len(takers)
+        used += len(takers)
+    found.quotas.append(replace(quota, used=used))
 
 
 def _drops(found: Grades, units: Field, unit: int, place: int, last: int) -> bool:
@@ -154,16 +161,18 @@ def _drops(found: Grades, units: Field, unit: int, place: int, last: int) -> boo
     return place < last and unit not in found.dropped and "ONE_GRADE_DOWN" in units.effects.get(unit, frozenset())
 
 
-def _ties(candidates: Sequence[int], units: Field, tie_policy: str) -> list[list[int]]:
-    """Groups of equals, best first; equals that a person has ordered stand alone."""
-    ties: list[list[int]] = []
-    for unit in candidates:
-        before = ties[-1][-1] if ties else None
-        equal = before is not None and units.keys[before] == units.keys[unit]
-        if equal and tie_policy in ("DECISION", "TIE_BREAK") and before is not None:
-            equal = units.decided.get(before) == units.decided.get(unit)
-        if equal:
-            ties[-1].append(unit)
-        else:
-            ties.append([unit])
-    return ties
+def _ties(candidates: NDArray[np.intp], units: Field, tie_policy: str) -> Iterator[list[int]]:
+    """Groups of equals, best first; equals that a person has ordered stand apart."""
+    keys = units.keys[candidates].tolist()
+    apart = tie_policy in ("DECISION", "TIE_BREAK")
+    tie: list[int] = []
+    for number, unit in enumerate(candidates.tolist()):
+        equal = bool(tie) and keys[number] == keys[number - 1]
+        if equal and apart and units.decided:
+            equal = units.decided.get(tie[-1]) == units.decided.get(unit)
+        if tie and not equal:
+            yield tie
+            tie = []
+        tie.append(unit)
+    if tie:
+        yield tie

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.scoring.lists import Lists
 from service.scoring.rules.base import Outcome, Peers, PreviousColumn, Rule
 from service.scoring.snapshot import ItemColumn, Snapshot, State
 from service.scoring.tree import TreeNode
@@ -123,19 +124,15 @@ class Columns:
         part = (column.parts or {}).get(count_name)
         return (Whole.of(np.zeros(self.count, np.int64)) if part is None else self._clean(part)), 0
 
-    def lists(self, key: str) -> tuple[list[list[int]], int]:
+    def lists(self, key: str) -> Lists:
         """Scores of a SCORES item per unit."""
-        if not self._has(key):
-            return [[] for _ in range(self.count)], 0
-        return self._lists(self._column(key))
+        return self._lists(self._column(key)) if self._has(key) else Lists.none(self.count)
 
-    def _lists(self, column: ItemColumn) -> tuple[list[list[int]], int]:
+    def _lists(self, column: ItemColumn) -> Lists:
         offsets = column.offsets if column.offsets is not None else np.arange(len(column.state) + 1)
-        flat = column.numbers.tolist()
-        return [
-            flat[offsets[unit] : offsets[unit + 1]] if usable and column.state[unit] <= State.CARRIED else []
-            for unit, usable in zip(self.index.tolist(), self.usable.tolist(), strict=True)
-        ], column.scale
+        there = self.usable & (self._cut(column.state) <= State.CARRIED)
+        lengths = np.where(there, self._cut(np.diff(offsets)), 0)
+        return Lists.cut(column.numbers, self._cut(offsets[:-1]), lengths, column.scale)
 
     def previous(self, key: str, count_name: str | None = None) -> PreviousColumn:
         """The last cycle's values of an item."""
@@ -157,10 +154,10 @@ class Columns:
             return Whole.of(np.zeros(self.count, np.int64)), 0
         return self._clean(column.numbers), column.scale
 
-    def group_awards(self, group: str) -> tuple[list[list[int]], int]:
+    def group_awards(self, group: str) -> Lists:
         """Single awards of a group of assessors."""
         column = self.snapshot.group_awards.get((self.code, group))
-        return ([[] for _ in range(self.count)], 0) if column is None else self._lists(column)
+        return Lists.none(self.count) if column is None else self._lists(column)
 
     def event_counts(self, code: str | None) -> Whole:
         """Confirmed events per unit."""

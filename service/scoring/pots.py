@@ -60,7 +60,8 @@ def unit_events(scheme: Scheme, snapshot: Snapshot) -> Mapping[int, UnitEvents]:
             continue
         if scheme.applies(event.indicator, snapshot.categories[place]):
             by_unit.setdefault(place, []).append(event)
-    return {place: _one(scheme, events) for place, events in by_unit.items()}
+    order = {node.code: place for place, node in enumerate(scheme.indicators)}
+    return {place: _one(scheme, events, order) for place, events in by_unit.items()}
 
 
 def most_bonus(scheme: Scheme) -> Fraction | None:
@@ -76,9 +77,9 @@ def most_bonus(scheme: Scheme) -> Fraction | None:
     return total
 
 
-def _one(scheme: Scheme, events: Sequence[Event]) -> UnitEvents:
-    bonus = _counted(scheme, events, BonusRule, scheme.settings.bonus_cap)
-    deduction = _counted(scheme, events, DeductionRule, scheme.settings.deduction_cap)
+def _one(scheme: Scheme, events: Sequence[Event], order: Mapping[str, int]) -> UnitEvents:
+    bonus = _counted(scheme, events, order, BonusRule, scheme.settings.bonus_cap)
+    deduction = _counted(scheme, events, order, DeductionRule, scheme.settings.deduction_cap)
     vetoes = []
     for event in sorted(events, key=lambda event: event.key):
         rule = scheme.by_code[event.indicator].rule
@@ -111,9 +112,12 @@ class _Draft:
 
 
 def _counted(
-    scheme: Scheme, events: Sequence[Event], kind: type[PotRule], total_cap: Fraction | None
+    scheme: Scheme,
+    events: Sequence[Event],
+    order: Mapping[str, int],
+    kind: type[PotRule],
+    total_cap: Fraction | None,
 ) -> list[CountedEvent]:
-    order = {node.code: place for place, node in enumerate(scheme.indicators)}
     drafts: list[_Draft] = []
     for event in events:
         rule = scheme.by_code[event.indicator].rule

@@ -6,14 +6,16 @@ from three awards on), and the groups that awarded are weighted. Single awards a
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Any, ClassVar
 
 from service.scoring.numbers import format_decimal, show
 from service.scoring.quantities import ItemNames
 from service.scoring.reading import Reader, Sink
 from service.scoring.rules.base import LeafColumns, Outcome, RuleContext, ScoredRule, UnitLeaf, Work, score_of_marks
+from service.scoring.sums import RationalSum
 from service.scoring.text import Text
-from service.scoring.whole import Whole, whole_rationals
+from service.scoring.whole import Whole
 
 METHODS = ("MEAN", "TRIMMED_MEAN")
 TRIM_FROM = 3
@@ -106,16 +108,18 @@ class AwardRule(ScoredRule):
             marks, scale = data.awards()
             numerator, denominator = score_of_marks(marks, Whole.of(10**scale), full_marks)
             return Outcome(numerator, denominator)
-        columns = [(group, *data.group_awards(group.name)) for group in self.groups]
-        found = []
-        for unit in range(data.count):
-            means = []
-            for group, lists, scale in columns:
-                mean = group_mean([Fraction(award, 10**scale) for award in lists[unit]], group.method)
-                if mean is not None:
-                    means.append((group.weight, mean))
-            found.append(_weighted(means) * 100 / full_marks)
-        return Outcome(*whole_rationals(found))
+        marks_sum, weight_sum = RationalSum(), Whole.of(0)
+        scale = lcm(*(group.weight.denominator for group in self.groups))
+        for group in self.groups:
+            awards = data.group_awards(group.name)
+            total, counts = awards.trimmed(1 if group.method == "TRIMMED_MEAN" else 0, TRIM_FROM)
+            weight = int(group.weight * scale)
+            there = counts > 0
+            unit: int = 10**awards.scale
+            marks_sum.add((total * weight).where(there, 0), Whole.of(counts).at_least(1) * unit)
+            weight_sum = Whole.of(weight).where(there, 0) + weight_sum
+        numerator, denominator = marks_sum.total()
+        return Outcome(*score_of_marks(numerator, denominator * weight_sum.at_least(1), full_marks))
 
     def work(self, unit: UnitLeaf, full_marks: Fraction, names: ItemNames) -> Work:
         if not self.groups:

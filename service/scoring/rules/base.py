@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from service.scoring.items import DataItem
+from service.scoring.lists import Lists
 from service.scoring.numbers import format_decimal, show
 from service.scoring.quantities import ItemNames, Quantity, Ratio
 from service.scoring.reading import Reader, Sink
@@ -58,8 +59,8 @@ class LeafColumns(Protocol):
     def numbers(self, key: str, count_name: str | None = None) -> tuple[Whole, int]:
         """(value × 10**scale, scale) of an item; 0 where it is not usable."""
 
-    def lists(self, key: str) -> tuple[list[list[int]], int]:
-        """(scores × 10**scale, scale) of a SCORES item per unit."""
+    def lists(self, key: str) -> Lists:
+        """Scores of a SCORES item per unit."""
 
     def previous(self, key: str, count_name: str | None = None) -> "PreviousColumn":
         """The last cycle's values of an item."""
@@ -67,7 +68,7 @@ class LeafColumns(Protocol):
     def awards(self) -> tuple[Whole, int]:
         """(awarded marks × 10**scale, scale)."""
 
-    def group_awards(self, group: str) -> tuple[list[list[int]], int]:
+    def group_awards(self, group: str) -> Lists:
         """Single awards of a group of assessors."""
 
     def event_counts(self, code: str | None) -> Whole:

@@ -10,6 +10,7 @@ from math import lcm
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.scoring.numbers import format_decimal, show
 from service.scoring.quantities import ItemNames
@@ -30,7 +31,7 @@ from service.scoring.rules.base import (
 from service.scoring.rules.peer_rule import PeerRule
 from service.scoring.rules.peers import compared, order
 from service.scoring.text import Text
-from service.scoring.whole import Whole, whole_array
+from service.scoring.whole import Whole, whole_array, wide
 
 ENDS = ("FIRST", "LAST")
 TIES = ("COMPETITION", "MEAN")
@@ -148,6 +149,17 @@ class RankPointsRule(PeerRule):
         place = count - rank + 1
         return self.table[place - 1] if place <= len(self.table) else full_marks
 
+    def _whole_marks(self, count: int, full_marks: Fraction, common: int) -> NDArray[Any]:
+        """Marks of places 1 … count as counts of 1/common."""
+        if self.step is not None:
+            ranks = Whole.of(np.arange(count))
+            marks = Whole.of(int(full_marks * common)) - ranks * int(self.step * common)
+            return marks.at_least(int(self.floor * common)).array(count)
+        rest = self.floor if self.count_from == "FIRST" else full_marks
+        listed = [int(marks * common) for marks in self.table[:count]]
+        listed += [int(rest * common)] * (count - len(listed))
+        return whole_array(listed if self.count_from == "FIRST" else listed[::-1])
+
     def evaluate(self, data: LeafColumns, full_marks: Fraction) -> Outcome:
         x = self.quantity.evaluate(data)
         found = order(x, compared(data.usable, x))
@@ -158,21 +170,22 @@ class RankPointsRule(PeerRule):
             best, worst = count - found.last, count - found.first
         else:
             best, worst = found.first + 1, found.last + 1
-        places = [self.marks_of(rank, count, full_marks) for rank in range(1, count + 1)]
-        common = lcm(*{marks.denominator for marks in places})
-        whole = [int(marks * common) for marks in places]
+        common = lcm(
+            full_marks.denominator,
+            self.floor.denominator,
+            (self.step or self.floor).denominator,
+            *(marks.denominator for marks in self.table),
+        )
+        whole = self._whole_marks(count, full_marks, common)
         ranks = np.zeros(data.count, np.int64)
         ranks[found.index] = best
         peers = Peers(count, None, None, ranks)
         if self.ties == "COMPETITION":
-            marks = Whole.of(whole_array([0, *whole])[ranks])
+            marks = Whole.of(np.concatenate([whole_array([0]), whole])[ranks])
             return Outcome(*score_of_marks(marks, Whole.of(common), full_marks), x.not_applicable, x.full, peers)
-        sums = [0]
-        for marks_each in whole:
-            sums.append(sums[-1] + marks_each)
+        upto = np.concatenate([whole_array([0]), np.cumsum(wide(whole))])
         first, last = np.ones(data.count, np.int64), np.ones(data.count, np.int64)
         first[found.index], last[found.index] = best, worst
-        upto = whole_array(sums)
         total = Whole.of(upto[last]) - Whole.of(upto[first - 1])
         size = Whole.of(last - first + 1) * common
         return Outcome(*score_of_marks(total, size, full_marks), x.not_applicable, x.full, peers)

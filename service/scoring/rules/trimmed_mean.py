@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
-import numpy as np
-
 from service.scoring.numbers import show
 from service.scoring.quantities import ItemNames, read_item
 from service.scoring.reading import Reader
 from service.scoring.rules.base import LeafColumns, Outcome, RuleContext, ScoredRule, UnitLeaf, Work, score_of_marks
 from service.scoring.text import Text
-from service.scoring.whole import Whole, whole_array
+from service.scoring.whole import Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +68,16 @@ class TrimmedMeanRule(ScoredRule):
         )
 
     def evaluate(self, data: LeafColumns, full_marks: Fraction) -> Outcome:
-        lists, scale = data.lists(self.data_item)
-        totals, counts = [], []
-        for scores in lists:
-            kept = self._kept(scores)
-            totals.append(sum(kept))
-            counts.append(len(kept))
-        few = np.array([len(scores) < max(self.minimum_count, 1) for scores in lists], bool)
-        count = Whole.of(whole_array(counts)).at_least(1)
-        marks = Whole.of(whole_array(totals)) * full_marks.denominator
-        below = count * (10**scale * full_marks.denominator)
-        marks = marks.at_least(0).at_most(count * (10**scale * full_marks.numerator))
-        return Outcome(*score_of_marks(marks, below, full_marks), few if few.any() else None)
+        lists = data.lists(self.data_item)
+        total, counts = lists.trimmed(self.drop, self.drop_from)
+        few = lists.lengths < max(self.minimum_count, 1)
+        unit: int = 10**lists.scale
+        count = Whole.of(counts).at_least(1) * unit
+        marks = (total * full_marks.denominator).at_least(0).at_most(count * full_marks.numerator)
+        outcome = score_of_marks(marks, count * full_marks.denominator, full_marks)
+        return Outcome(*outcome, few if few.any() else None)
 
-    def _kept(self, scores: list[Any]) -> list[Any]:
+    def _kept(self, scores: list[Fraction]) -> list[Fraction]:
         if self.drop and len(scores) >= self.drop_from:
             return sorted(scores)[self.drop : len(scores) - self.drop]
         return scores
