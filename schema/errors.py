@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
 import strawberry
 
 from schema.context import Context
-from schema.mapping import Node, describe, described, interface, payload
+from schema.mapping import Node, column, describe, described, interface, payload, relation, value
 from schema.registry import registered
+from schema.rows import Kind, make
 from schema.stock import load_row
 from service import errors as refusals
 from service.access import Role
@@ -98,13 +99,13 @@ class NotFoundError(Error):
     """NOT_FOUND: unknown, foreign and invisible ids answer alike."""
 
 
-@payload
+@value
 class Contact:
     """Who can help with something (联系人)."""
 
-    role: Role = described("In which role.")
-    unit: "OrgUnit | None" = described("Of which unit.")
-    display_name: str | None = described("Shown name, where rules let it be seen.")
+    role: Role = column("In which role.")
+    unit: "OrgUnit | None" = relation("Of which unit.", on={"unit_id": "id"})
+    display_name: str | None = column("Shown name, where rules let it be seen.")
 
 
 @payload
@@ -203,7 +204,7 @@ async def as_error(context: Context, error: refusals.KaopingError) -> Error:
             return NotFoundError(**common)
         case refusals.AccessDenied(required_roles=roles, contacts=contacts):
             return AccessError(
-                **common, required_roles=[Role(role) for role in roles], contacts=await _contacts(context, contacts)
+                **common, required_roles=[Role(role) for role in roles], contacts=_contacts(contacts)
             )
         case refusals.IllegalState(subject=subject):
             return StateError(
@@ -211,7 +212,7 @@ async def as_error(context: Context, error: refusals.KaopingError) -> Error:
                 state=error.state,
                 legal_from=error.legal_from,
                 since=error.since,
-                contacts=await _contacts(context, error.contacts),
+                contacts=_contacts(error.contacts),
                 subject=None if subject is None else await load_row(context, registered(subject[0]), subject[1]),
             )
         case refusals.VersionConflict(conflicts=conflicts):
@@ -248,9 +249,12 @@ def _issue(context: Context, issue: refusals.Issue) -> InputIssue:
     )
 
 
-async def _contacts(context: Context, contacts: Sequence[refusals.Contact]) -> list[Contact]:
-    found = []
-    for contact in contacts:
-        unit = None if contact.unit_id is None else await load_row(context, registered("OrgUnit"), contact.unit_id)
-        found.append(Contact(role=Role(contact.role), unit=unit, display_name=contact.display_name))
-    return found
+def _contacts(contacts: Sequence[refusals.Contact]) -> list[Contact]:
+    return [
+        make(
+            Contact,
+            {"role": contact.role, "unit_id": contact.unit_id, "display_name": contact.display_name},
+            Kind.DOCUMENT,
+        )
+        for contact in contacts
+    ]

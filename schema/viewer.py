@@ -2,13 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from schema.mapping import expression, listing, query, relation, table
+from schema.mapping import Connection, Key, connection, expression, listing, query, relation, table
 from schema.members import ACTOR_TYPES, Language
+from schema.reports import NEWEST_REPORTS, OWN_REPORTS, WORKLIST
+from schema.reviews import AWARD_QUEUE, LEAVES, REVIEW_QUEUE
 from service.access import Role
 
 if TYPE_CHECKING:
     from schema.directory import Tenant
     from schema.members import Actor, Grant
+    from schema.reports import Report, Task
+    from schema.reviews import Assessment, ResponsibleLeafInfo
 
 
 @table("actors")
@@ -29,6 +33,39 @@ class Viewer:
         order="{r}.id",
     )
     language: Language = expression("Language of its messages in this request.", "{language}")
+    worklist: "Connection[Task]" = connection(
+        "Values it has to fill (填报任务): open, returned and overdue ones, soonest due first.",
+        where=WORKLIST,
+        filter="TaskFilter",
+        order="TaskOrder",
+        default=[Key("{r}.due_at", "timestamptz"), Key("{r}.position", "bigint")],
+    )
+    reports: "list[Report]" = listing(
+        "Reports of its own units in cycles not archived, at most 100.",
+        where=OWN_REPORTS,
+        order=NEWEST_REPORTS,
+        limit=100,
+    )
+    review_queue: "Connection[Assessment]" = connection(
+        "Assessments that wait for its review at the present level (待审核), what waits longest first.",
+        where=REVIEW_QUEUE,
+        filter="AssessmentFilter",
+        order="AssessmentOrder",
+        default=[Key("{r}.ready_since", "timestamptz", True)],
+    )
+    award_queue: "Connection[Assessment]" = connection(
+        "Assessments that wait for its marks (待评分), what waits longest first.",
+        where=AWARD_QUEUE,
+        filter="AssessmentFilter",
+        order="AssessmentOrder",
+        default=[Key("{r}.ready_since", "timestamptz", True)],
+    )
+    leaves: "list[ResponsibleLeafInfo]" = listing(
+        "Leaves its responsible unit fills or awards, with counts: the start page of a department.",
+        rows=LEAVES,
+        order="{r}.starts_on DESC, {r}.print_order, {r}.code",
+        limit=500,
+    )
 
 
 @query

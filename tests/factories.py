@@ -49,21 +49,8 @@ UNITS = {
 ITEMS: dict[str, dict[str, Any]] = {
     "M": {"name": "党员总数", "type": "INTEGER", "unit": "人", "scale": 0, "minimum": 0, "maximum": 1000},
     "A": {"name": "到会人数", "type": "INTEGER", "unit": "人", "scale": 0, "minimum": 0},
-    "C": {
-        "name": "阵地建设",
-        "type": "CHOICE",
-        "options": [{"code": "good", "name": "好"}, {"code": "fair", "name": "一般"}],
-    },
-    "K": {
-        "name": "测评票数",
-        "type": "COUNTS",
-        "scale": 0,
-        "options": [
-            {"code": "yes", "name": "满意"},
-            {"code": "no", "name": "不满意"},
-            {"code": "dk", "name": "不了解"},
-        ],
-    },
+    "C": {"name": "阵地建设", "type": "CHOICE", "options": {"good": "好", "fair": "一般"}},
+    "K": {"name": "测评票数", "type": "COUNTS", "scale": 0, "options": {"yes": "满意", "no": "不满意", "dk": "不了解"}},
     "S": {"name": "评委打分", "type": "SCORES", "scale": 1, "minimum": 0, "maximum": 100},
     "V": {
         "name": "化解率",
@@ -367,7 +354,12 @@ def _add_scheme(
             "scale": item.get("scale", 4),
             "minimum": None if item.get("minimum") is None else Decimal(item["minimum"]),
             "maximum": None if item.get("maximum") is None else Decimal(item["maximum"]),
-            "options": _json(item.get("options", [])),
+            "options": _json(
+                [
+                    {"code": option, "name": name, "dontKnow": option == "dk"}
+                    for option, name in item.get("options", {}).items()
+                ]
+            ),
             "source": item.get("source", "REPORTED"),
             "personal": False,
         }

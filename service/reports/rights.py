@@ -16,6 +16,9 @@ READERS = "('SECRETARY', 'REVIEWER', 'OBSERVER', 'ORGANISER')"
 FILLING_STATES = ("OPEN", "REVIEWING")
 """Of the cycle: values may be saved and submitted."""
 
+SETTLED_STATES = ("ACCEPTED", "ADJUSTED", "REJECTED", "NOT_APPLICABLE")
+"""Of an assessment: it has been judged."""
+
 WRITABLE_STATES = ("OPEN", "DRAFTED", "RETURNED")
 """Of a task: its value may be saved and submitted."""
 
@@ -25,7 +28,9 @@ LOCAL_TODAY = "(SELECT (now() AT TIME ZONE zz.time_zone)::date FROM tenants zz W
 IN_FORCE = "(gg.valid_to IS NULL OR gg.valid_to >= {today})"
 """Of a grant `gg`: it has not ended."""
 
-_HELD = f"gg.tenant_id = {{tenant}} AND gg.holder_id = {{actor}} AND {IN_FORCE}"
+HELD = f"gg.tenant_id = {{tenant}} AND gg.holder_id = {{actor}} AND {IN_FORCE}"
+
+"""Of a grant `gg`: the viewer holds it today."""
 
 _CATEGORY = """(gg.category_ids = '{}' OR EXISTS (SELECT 1 FROM cycle_units nu
     WHERE nu.tenant_id = {tenant} AND nu.id = {t}.cycle_unit_id AND nu.category_id = ANY (gg.category_ids)))"""
@@ -36,6 +41,10 @@ _ABOVE = "\n".join(
     for n in range(1, 6)
 )
 _CODES = "ARRAY[n0.code, n1.code, n2.code, n3.code, n4.code, n5.code]"
+
+LEAF_NARROWED = f"""(gg.indicator_codes = '{{}}' OR EXISTS (SELECT 1 FROM indicators n0 {_ABOVE}
+        WHERE n0.tenant_id = {{tenant}} AND n0.id = {{leaf}} AND gg.indicator_codes && {_CODES}))"""
+"""Of a grant `gg` and a leaf whose id is {leaf}: the grant is narrowed to it, to a node above it, or not at all."""
 
 TASK_NARROWED = f"""{_CATEGORY}
     AND (gg.data_item_ids = '{{}}' OR {{t}}.data_item_id = ANY (gg.data_item_ids))
@@ -51,8 +60,7 @@ ASSESSMENT_NARROWED = f"""{_CATEGORY}
     AND (gg.data_item_ids = '{{}}' OR EXISTS (SELECT 1 FROM indicator_items nm
         WHERE nm.tenant_id = {{tenant}} AND nm.indicator_id = {{t}}.indicator_id
           AND nm.data_item_id = ANY (gg.data_item_ids)))
-    AND (gg.indicator_codes = '{{}}' OR EXISTS (SELECT 1 FROM indicators n0 {_ABOVE}
-        WHERE n0.tenant_id = {{tenant}} AND n0.id = {{t}}.indicator_id AND gg.indicator_codes && {_CODES}))"""
+    AND {LEAF_NARROWED.replace("{leaf}", "{t}.indicator_id")}"""
 """Of a grant `gg` and an assessment: what the grant is narrowed to includes it."""
 
 
@@ -61,13 +69,14 @@ def covers(roles: str, narrowed: str) -> str:
     return f"""EXISTS (SELECT 1 FROM grants gg
         JOIN cycle_unit_ancestors ga ON ga.tenant_id = gg.tenant_id AND ga.ancestor_id = gg.unit_id
              AND ga.cycle_unit_id = {{t}}.cycle_unit_id
-        WHERE {_HELD} AND gg.role IN {roles} AND {narrowed})"""
+        WHERE {HELD} AND gg.role IN {roles} AND {narrowed})"""
 
 
 # An assessor stands for the departments that its grant covers; a reviewer for the very one where it is appointed.
-_DEPARTMENTS = f"""FROM grants gg
+DEPARTMENTS = f"""FROM grants gg
     JOIN org_unit_ancestors go ON go.tenant_id = gg.tenant_id AND go.ancestor_id = gg.unit_id
-    WHERE {_HELD} AND (gg.role = 'ASSESSOR' OR gg.role = 'REVIEWER' AND go.depth = 0)"""
+    WHERE {HELD} AND (gg.role = 'ASSESSOR' OR gg.role = 'REVIEWER' AND go.depth = 0)"""
+"""FROM and WHERE over grants `gg` and the departments `go` that the viewer stands for by them."""
 
 _ITEM_RESPONSIBLE = """go.unit_id = ANY (array_append((SELECT sv.responsible_unit_ids FROM cycles sc
     JOIN scheme_version_items sv ON sv.tenant_id = sc.tenant_id AND sv.scheme_version_id = sc.scheme_version_id
@@ -82,7 +91,7 @@ OWN_UNIT = """EXISTS (SELECT 1 FROM cycle_units ou
 """Of a task or assessment: it is about a unit that the actor, or the person it acts for, works for itself."""
 
 TASK_VISIBLE = f"""({{all}} OR {covers(READERS, TASK_NARROWED)}
-    OR EXISTS (SELECT 1 {_DEPARTMENTS} AND {TASK_NARROWED} AND ({_ITEM_RESPONSIBLE}
+    OR EXISTS (SELECT 1 {DEPARTMENTS} AND {TASK_NARROWED} AND ({_ITEM_RESPONSIBLE}
         OR EXISTS (SELECT 1 FROM indicator_responsibles vr
             JOIN indicator_items vi ON vi.tenant_id = vr.tenant_id AND vi.indicator_id = vr.indicator_id
             JOIN assessments va ON va.tenant_id = vi.tenant_id AND va.indicator_id = vi.indicator_id
@@ -92,7 +101,7 @@ TASK_VISIBLE = f"""({{all}} OR {covers(READERS, TASK_NARROWED)}
 """Of a task: its unit lies under a grant of the viewer, or its item, or a leaf that uses it, is its department's."""
 
 ASSESSMENT_VISIBLE = f"""({{all}} OR {covers(READERS, ASSESSMENT_NARROWED)}
-    OR EXISTS (SELECT 1 {_DEPARTMENTS} AND {ASSESSMENT_NARROWED} AND (
+    OR EXISTS (SELECT 1 {DEPARTMENTS} AND {ASSESSMENT_NARROWED} AND (
         EXISTS (SELECT 1 FROM indicator_responsibles vr WHERE vr.tenant_id = {{tenant}}
             AND vr.indicator_id = {{t}}.indicator_id AND vr.unit_id = go.unit_id)
         OR EXISTS (SELECT 1 FROM indicator_items vi
@@ -110,7 +119,7 @@ SECRETARY_OF_REPORT = covers("('SECRETARY')", _CATEGORY)
 """Of a report: the viewer reports for its unit."""
 
 FILLS_AS_UNIT = covers("('SECRETARY')", TASK_NARROWED)
-FILLS_AS_DEPARTMENT = f"""EXISTS (SELECT 1 {_DEPARTMENTS} AND gg.role = 'ASSESSOR' AND {TASK_NARROWED}
+FILLS_AS_DEPARTMENT = f"""EXISTS (SELECT 1 {DEPARTMENTS} AND gg.role = 'ASSESSOR' AND {TASK_NARROWED}
     AND {_ITEM_RESPONSIBLE})"""
 
 FILLS_SIDE = f"""CASE {{t}}.filler WHEN 'UNIT' THEN {FILLS_AS_UNIT}
@@ -226,6 +235,19 @@ TASK_LOCK = f"""CASE
 TASK_STATE = """CASE WHEN {t}.state IN ('OPEN', 'DRAFTED') AND {t}.closes_at <= now() THEN 'MISSED'
     ELSE {t}.state END"""
 """Of a task: its state as people see it; nobody has to mark what was never submitted."""
+
+
+REPORT_STATE = f"""(SELECT CASE
+        WHEN bool_or(ra.state = 'RETURNED') THEN 'RETURNED'
+        WHEN bool_and(ra.state IN {SETTLED_STATES}) THEN 'SETTLED'
+        ELSE (SELECT CASE
+            WHEN bool_and(rt.state IN ('SUBMITTED', 'SETTLED')) IS NOT FALSE THEN 'SUBMITTED'
+            WHEN bool_or(rt.state IN ('SUBMITTED', 'SETTLED', 'RETURNED')) THEN 'PARTLY_SUBMITTED'
+            WHEN bool_or(rt.state = 'DRAFTED') THEN 'DRAFTED' ELSE 'UNTOUCHED' END
+            FROM tasks rt WHERE rt.tenant_id = {{tenant}} AND rt.cycle_unit_id = {{t}}.cycle_unit_id
+              AND rt.report_id = {{t}}.id) END
+    FROM assessments ra WHERE ra.tenant_id = {{tenant}} AND ra.cycle_unit_id = {{t}}.cycle_unit_id)"""
+"""Of a report: its state, reckoned from its tasks and assessments."""
 
 
 def of_lock(name: str, parts: Mapping[str, str]) -> str:

@@ -3,10 +3,8 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from service.reports.rights import SETTLED_STATES
 from tenants.database import Transaction
-
-SETTLED_STATES = ("ACCEPTED", "ADJUSTED", "REJECTED", "NOT_APPLICABLE")
-"""Of an assessment: it has been judged."""
 
 JUDGED_VALUES = """
     SELECT coalesce(bool_and(jt.state IN ('SUBMITTED', 'SETTLED')), false) AS sent, max(jt.days_late) AS days_late,

@@ -29,8 +29,8 @@ from service.errors import (
     VersionConflict,
 )
 from service.reports.entries import digest_of, pinned_items
-from service.reports.rights import ASSESSMENT_VISIBLE, FILLING_STATES, OWN_UNIT, placed
-from service.reports.settling import JUDGED_VALUES, SETTLED_STATES, settle_tasks
+from service.reports.rights import ASSESSMENT_VISIBLE, FILLING_STATES, OWN_UNIT, SETTLED_STATES, placed
+from service.reports.settling import JUDGED_VALUES, settle_tasks
 from service.reports.values import Content, PinnedItem, Value, read_value
 from service.reviews.marks import FULL_MARKS
 from service.reviews.rights import JUDGE, JUDGING_STATES, REASONS, REVIEWABLE_ROLES, ROUTE

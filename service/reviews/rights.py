@@ -3,14 +3,11 @@
 Templates with places, as in `service.reports.rights`; {t} is the alias of a row of `assessments`.
 """
 
-from service.reports.rights import ASSESSMENT_NARROWED, IN_FORCE, OWN_UNIT
-from service.reports.settling import SETTLED_STATES
+from service.reports.rights import ASSESSMENT_NARROWED, HELD, OWN_UNIT, SETTLED_STATES
 from service.scoring.text import Text
 
 JUDGING_STATES = ("OPEN", "REVIEWING", "RANKED")
 """Of the cycle: assessments may be judged; after that an objection is the way."""
-
-_HELD = f"gg.tenant_id = {{tenant}} AND gg.holder_id = {{actor}} AND {IN_FORCE}"
 
 LEVELS = """CASE WHEN ri.review_levels IS NULL OR ri.review_levels = 'null' THEN rv.settings -> 'reviewLevels'
     ELSE ri.review_levels END"""
@@ -29,7 +26,7 @@ JUDGE = f"""SELECT jg.role, jg.unit_id FROM ({ROUTE}) rt CROSS JOIN LATERAL (
         SELECT gg.role, gg.unit_id, ga.depth AS far FROM grants gg
         JOIN cycle_unit_ancestors ga ON ga.tenant_id = gg.tenant_id AND ga.ancestor_id = gg.unit_id
              AND ga.cycle_unit_id = {{t}}.cycle_unit_id AND ga.depth > 0
-        WHERE rt.route = 'TERRITORIAL' AND {_HELD} AND gg.role = 'REVIEWER' AND {ASSESSMENT_NARROWED}
+        WHERE rt.route = 'TERRITORIAL' AND {HELD} AND gg.role = 'REVIEWER' AND {ASSESSMENT_NARROWED}
           AND (rt.unit_kind IS NULL OR EXISTS (SELECT 1 FROM cycle_units gk WHERE gk.tenant_id = {{tenant}}
                AND gk.cycle_id = {{t}}.cycle_id AND gk.unit_id = gg.unit_id AND gk.kind = rt.unit_kind))
         UNION ALL
@@ -37,12 +34,12 @@ JUDGE = f"""SELECT jg.role, jg.unit_id FROM ({ROUTE}) rt CROSS JOIN LATERAL (
         JOIN org_unit_ancestors go ON go.tenant_id = gg.tenant_id AND go.ancestor_id = gg.unit_id
         JOIN indicator_responsibles gr ON gr.tenant_id = go.tenant_id AND gr.unit_id = go.unit_id
              AND gr.indicator_id = {{t}}.indicator_id
-        WHERE {_HELD} AND {ASSESSMENT_NARROWED} AND (rt.route IN ('DEPARTMENTAL', 'AWARD') AND gg.role = 'ASSESSOR'
+        WHERE {HELD} AND {ASSESSMENT_NARROWED} AND (rt.route IN ('DEPARTMENTAL', 'AWARD') AND gg.role = 'ASSESSOR'
               OR rt.route = 'DEPARTMENTAL' AND gg.role = 'REVIEWER' AND go.depth = 0)
         UNION ALL
         SELECT gg.role, gg.unit_id, 0 FROM grants gg
         JOIN org_units gu ON gu.tenant_id = gg.tenant_id AND gu.id = gg.unit_id AND gu.parent_id IS NULL
-        WHERE rt.route = 'ORGANISER' AND {_HELD} AND gg.role = 'ORGANISER' AND {ASSESSMENT_NARROWED}
+        WHERE rt.route = 'ORGANISER' AND {HELD} AND gg.role = 'ORGANISER' AND {ASSESSMENT_NARROWED}
     ) jg ORDER BY jg.far, jg.unit_id LIMIT 1"""
 """Of an assessment: the grant by which the viewer judges its present level; no row where it does not."""
 

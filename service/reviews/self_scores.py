@@ -13,8 +13,14 @@ from service.access import Actor, Role
 from service.checks import Check
 from service.errors import AccessDenied, Conflict, Contact, ErrorCode, IllegalState, NotFound, Path, VersionConflict
 from service.reports.entries import digest_of, distinct_ids
-from service.reports.rights import ASSESSMENT_NARROWED, ASSESSMENT_VISIBLE, FILLING_STATES, covers, placed
-from service.reports.settling import SETTLED_STATES
+from service.reports.rights import (
+    ASSESSMENT_NARROWED,
+    ASSESSMENT_VISIBLE,
+    FILLING_STATES,
+    SETTLED_STATES,
+    covers,
+    placed,
+)
 from service.reviews.marks import FULL_MARKS
 from service.scoring.text import Text
 from tenants.database import Transaction

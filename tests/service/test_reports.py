@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -436,9 +437,9 @@ async def test_a_department_sends_its_table_and_leaves_without_levels_settle(cyc
     for unit, number in (("b1", "90"), ("b2", "80.5"), ("b4", "70"), ("d2", "60")):
         await fill(cycle, department, unit, V=number)
     await send(cycle, department, "V", "b1", "b2", "b4", "d2")
-    for unit, number in (("b1", 90), ("b2", 80.5)):
+    for unit, settled in (("b1", Decimal(90)), ("b2", Decimal("80.5"))):
         assessment = await cycle.assessment(unit, "value")
-        assert (assessment["state"], assessment["settled_numbers"]) == ("ACCEPTED", [number])
+        assert (assessment["state"], assessment["settled_numbers"]) == ("ACCEPTED", [settled])
         assert assessment["pinned_revision_ids"] == [(await cycle.task(unit, "V"))["revision_id"]]
     assert (await cycle.task("b1", "V"))["state"] == "SUBMITTED", "the leaf `choice` uses it too, and waits"
     with pytest.raises(IllegalState):

@@ -136,10 +136,10 @@ async def test_nobody_judges_the_own_unit(cycle: OpenCycle) -> None:
         [(Role.REVIEWER, "root"), (Role.SECRETARY, "b1")],
         [(Role.REVIEWER, "t1"), (Role.ASSESSOR, "b1")],
     ):
-        person = await cycle.person(*grants)  # type: ignore[arg-type]  # a list of pairs
+        person = await cycle.person(*grants)
         with pytest.raises(AccessDenied) as refused:
             await judge(cycle, person, ("b1", "members", Accept()))
-        assert refused.value.text.en in ("Nobody judges the own unit.",)
+        assert refused.value.text.en == "Nobody judges the own unit."
     with pytest.raises(AccessDenied) as own:
         await judge(
             cycle, await cycle.person((Role.ASSESSOR, "d1"), (Role.SECRETARY, "d2")), ("d2", "award", Award("8"))
@@ -318,8 +318,7 @@ async def test_the_organiser_says_what_does_not_apply_and_takes_it_back(cycle: O
     assert (review["role"], review["level"], review["revision_ids"]) == ("ORGANISER", 1, [])
     await judge(cycle, organiser, ("b1", "members", Return("补充抽查", working_days=5)))
     assert (await cycle.assessment("b1", "members"))["state"] == "RETURNED"
-    secretary = await reported(cycle, M="1")
-    assert secretary.id
+    await reported(cycle, M="1")
     assert (await cycle.assessment("b1", "members"))["state"] == "READY"
 
 

@@ -1,0 +1,180 @@
+"""Values as frontends see them (填报值的展示): SQL that makes typed values and words of a row's columns.
+
+`si` is the alias of the item as the cycle's version pinned it. Parts of counts and scores that come from people are for
+the side that entered them; everyone else sees how many there are, and their mean.
+"""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from schema.mapping import Variants, column, document, value
+from service.reports.rights import FILLS_SIDE
+from service.scoring.text import Text
+
+if TYPE_CHECKING:
+    from schema.items import ItemOption
+
+VALUE_TYPES = Variants(
+    "kind",
+    {
+        "NUMBER": "NumberValue",
+        "YES_NO": "YesNoValue",
+        "CHOICE": "ChoiceValue",
+        "COUNTS": "CountsValue",
+        "SCORES": "ScoresValue",
+    },
+)
+"""Which type the JSON of a value is."""
+
+MEAN_PLACES = 2
+"""Places of a shown mean beyond those of the item."""
+
+
+def quoted(text: str) -> str:
+    """A literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def said(text: Text) -> str:
+    """SQL for a sentence in the caller's language."""
+    return f"CASE {{language}} WHEN 'EN' THEN {quoted(text.en)} ELSE {quoted(text.zh)} END"
+
+
+def instant(sql: str) -> str:
+    """SQL for an instant as it travels in JSON."""
+    return f"""to_char(({sql}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+
+
+_OPTIONS = "jsonb_array_elements(si.options) WITH ORDINALITY AS op(o, n)"
+_COUNTED = f"{_OPTIONS} WHERE {{detail}} -> 'counts' ? (op.o ->> 'code')"
+_TOTAL = "(SELECT coalesce(sum(ct.v::bigint), 0) FROM jsonb_each_text({detail} -> 'counts') ct(k, v))"
+_MEAN = f"""(SELECT trim_scale(round(avg(sc.v::numeric), si.scale + {MEAN_PLACES}))::text
+    FROM jsonb_array_elements_text({{detail}} -> 'scores') sc(v))"""
+_NUMBER = "trim_scale({number})::text"
+
+
+def value_json(number: str, detail: str, shown: str) -> str:
+    """SQL for a value's JSON over `si`; `shown` is SQL for whether its parts may be read."""
+    return _given(
+        f"""CASE WHEN si.type IN ('NUMBER', 'INTEGER') AND {{number}} IS NOT NULL
+                THEN jsonb_build_object('kind', 'NUMBER', 'number', {_NUMBER})
+            WHEN si.type = 'YES_NO' AND {{number}} IS NOT NULL
+                THEN jsonb_build_object('kind', 'YES_NO', 'yes', {{number}} = 1)
+            WHEN si.type = 'CHOICE' AND {{detail}} ? 'choice' THEN jsonb_build_object('kind', 'CHOICE', 'option',
+                (SELECT op.o FROM {_OPTIONS} WHERE op.o ->> 'code' = {{detail}} ->> 'choice' LIMIT 1))
+            WHEN si.type = 'COUNTS' AND {{detail}} ? 'counts' THEN jsonb_build_object('kind', 'COUNTS',
+                'total', {_TOTAL}, 'counts', CASE WHEN {{shown}} THEN (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object('option', op.o, 'count',
+                        ({{detail}} -> 'counts' ->> (op.o ->> 'code'))::bigint) ORDER BY op.n), '[]')
+                    FROM {_COUNTED}) END)
+            WHEN si.type = 'SCORES' AND {{detail}} ? 'scores' THEN jsonb_build_object('kind', 'SCORES',
+                'scores', CASE WHEN {{shown}} THEN {{detail}} -> 'scores' END,
+                'total', jsonb_array_length({{detail}} -> 'scores'), 'mean', {_MEAN})
+            END""",
+        number,
+        detail,
+        shown,
+    )
+
+
+def value_words(number: str, detail: str, shown: str) -> str:
+    """SQL for a value as people read it, with its unit of measure; an empty text where there is none."""
+    number_of = "jsonb_array_length({detail} -> 'scores')"
+    scores = f"""CASE {{language}} WHEN 'EN' THEN 'mean ' || {_MEAN} || ' of ' || {number_of}
+        ELSE '平均' || {_MEAN} || '（共' || {number_of} || '个）' END"""
+    counts = f"""CASE WHEN {{shown}} THEN (SELECT string_agg((op.o ->> 'name') || ' ' ||
+            ({{detail}} -> 'counts' ->> (op.o ->> 'code')),
+            CASE {{language}} WHEN 'EN' THEN ', ' ELSE '、' END ORDER BY op.n)
+            FROM {_COUNTED})
+        ELSE CASE {{language}} WHEN 'EN' THEN 'total ' ELSE '共' END || {_TOTAL} END"""
+    return _given(
+        f"""coalesce(CASE
+            WHEN si.type IN ('NUMBER', 'INTEGER') THEN {_NUMBER} || coalesce(si.unit_of_measure, '')
+            WHEN si.type = 'YES_NO' AND {{number}} = 1 THEN {said(Text(zh="是", en="yes"))}
+            WHEN si.type = 'YES_NO' AND {{number}} = 0 THEN {said(Text(zh="否", en="no"))}
+            WHEN si.type = 'CHOICE' THEN (SELECT op.o ->> 'name' FROM {_OPTIONS}
+                WHERE op.o ->> 'code' = {{detail}} ->> 'choice' LIMIT 1)
+            WHEN si.type = 'COUNTS' AND {{detail}} ? 'counts' THEN {counts}
+            WHEN si.type = 'SCORES' AND {{detail}} ? 'scores' THEN {scores} END, '')""",
+        number,
+        detail,
+        shown,
+    )
+
+
+def _given(template: str, number: str, detail: str, shown: str) -> str:
+    for name, sql in (("number", number), ("detail", detail), ("shown", shown)):
+        template = template.replace("{" + name + "}", sql)
+    return template
+
+
+def of_task(task: str, template: str) -> str:
+    """SQL over the task whose id is `task`, as `vt`, with the item pinned for it as `si`."""
+    return f"""(SELECT {template} FROM tasks vt
+        JOIN cycles vc ON vc.tenant_id = vt.tenant_id AND vc.id = vt.cycle_id
+        JOIN scheme_version_items si ON si.tenant_id = vc.tenant_id AND si.scheme_version_id = vc.scheme_version_id
+             AND si.data_item_id = vt.data_item_id
+        WHERE vt.tenant_id = {{tenant}} AND vt.id = {task})"""
+
+
+PARTS_SHOWN = f"(NOT si.personal OR {FILLS_SIDE.replace('{t}', 'vt')})"
+"""Of a task `vt` and its item `si`: the viewer may read the parts of its value."""
+
+
+@value
+class NumberValue:
+    """Value of a number or integer item."""
+
+    number: Decimal = column("The number.")
+
+
+@value
+class YesNoValue:
+    """Value of a yes-no item."""
+
+    yes: bool = column("Yes or no.")
+
+
+@value
+class ChoiceValue:
+    """Value of a choice item."""
+
+    option: "ItemOption" = document("The chosen option.")
+
+
+@value
+class CountValue:
+    """One named count."""
+
+    option: "ItemOption" = document("Which.")
+    count: int = column("How many.")
+
+
+@value
+class CountsValue:
+    """Value of a counts item."""
+
+    counts: list[CountValue] | None = document(
+        "The counts; null where they come from people and the viewer did not enter them."
+    )
+    total: int = column("Their sum.")
+    mean: Decimal | None = column("Their mean under the rule that uses them; null where no rule weighs them.")
+
+
+@value
+class ScoresValue:
+    """Value of a scores item."""
+
+    scores: list[Decimal] | None = column(
+        "The scores; null where they come from people and the viewer did not enter them."
+    )
+    total: int = column("How many there are.")
+    mean: Decimal | None = column("Their mean, rounded to two places more than the item has.")
+
+
+EntryValue = Annotated[
+    NumberValue | YesNoValue | ChoiceValue | CountsValue | ScoresValue,
+    strawberry.union("EntryValue", description="A value, by the item's type."),
+]
