@@ -165,10 +165,10 @@ def _check_size(scheme: Scheme, node: Indicator, sink: Sink) -> None:
         unset = [
             key for key in scheme.category_keys if scheme.applies(node.code, key) and key not in node.points_by_category
         ]
-        if unset:
+        if unset and not sink.named((*path, "points")):
             sink.add((*path, "points"), Text(f"“{node.name}”没有分值", f"{node.name} has no points"))
     if scheme.weighting == "RELATIVE":
-        if node.weight is None:
+        if node.weight is None and not sink.named((*path, "weight")):
             sink.add((*path, "weight"), Text(f"“{node.name}”没有权重", f"{node.name} has no weight"))
         if node.points_by_category:
             sink.add(
