@@ -16,6 +16,7 @@ from schema.errors import Error
 from schema.items import DataItem
 from schema.mapping import (
     ID,
+    Argument,
     Connection,
     Key,
     Node,
@@ -40,6 +41,7 @@ from schema.mapping import (
 )
 from schema.members import ACTOR_TYPES
 from schema.mutations import KEY, Outcome, at_root, mutation
+from schema.progress import ProgressStats, leaf_stats
 from schema.resolvers import resolved
 from schema.rows import Kind, make, parse_document, record_of
 from schema.rules import (
@@ -451,6 +453,13 @@ class Indicator(Node):
     checks: list[CrossCheckInfo] = document("Checks across items, such as attended ≤ members.", sql=CHECKS)
     own_wording: str | None = expression(
         "The scoring standard as it was written; null where it is said from the rule.", "{t}.wording"
+    )
+    progress: ProgressStats | None = relation(
+        "Counters of a leaf in a cycle; null for inner nodes, and for a cycle on another version.",
+        rows=f"""SELECT ps.* FROM ({leaf_stats("{cycle_id}", "{t}.id")}) ps WHERE {{t}}.leaf AND EXISTS (
+                 SELECT 1 FROM cycles pc WHERE pc.tenant_id = {{tenant}} AND pc.id = {{cycle_id}}
+                 AND pc.scheme_version_id = {{t}}.scheme_version_id)""",
+        arguments=[Argument("cycle_id", ID, "A cycle on this version.", "Cycle")],
     )
     version: int = column("Rises with each change.")
 

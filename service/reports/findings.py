@@ -98,6 +98,10 @@ class _Values:
         counts: dict[str, int] = orjson.loads(row["detail"]).get("counts", {})
         return Fraction(counts.get(count_name, 0) if count_name else sum(counts.values()))
 
+    def sent(self, items: Iterable[str]) -> bool:
+        """Whether none of these values is a draft."""
+        return all(self.rows[UUID(item)]["sent"] for item in items)
+
     def usable(self, items: Iterable[UUID]) -> bool:
         """Whether all items have a value that the check may speak of.
 
@@ -117,7 +121,8 @@ async def refresh(
     """Judge the checks that the tasks' values take part in, and keep what is found; the findings, each with its place.
 
     `tasks` have scheme_version_id, cycle_unit_id and data_item_id; `submitting` are ids of tasks whose drafts count as
-    sent. Each finding comes with `cycle_unit_id` and `assessment_id` beside what is kept.
+    sent. Each finding comes with `cycle_unit_id`, `assessment_id` and `sent` (none of its values is a draft) beside
+    what is kept.
     """
     checks = await _checks(tx, {task["scheme_version_id"] for task in tasks})
     touched = {task["data_item_id"] for task in tasks}
@@ -153,7 +158,7 @@ async def refresh(
         if findings != kept:
             changed[row["id"]] = orjson.dumps(findings).decode()
         place = {"cycle_unit_id": row["cycle_unit_id"], "assessment_id": row["id"]}
-        found += [{**finding, **place} for finding in findings]
+        found += [{**finding, **place, "sent": own.sent(finding["dataItemIds"])} for finding in findings]
     if changed:
         await tx.execute(
             """UPDATE assessments am SET findings = g.findings FROM unnest($2::uuid[], $3::jsonb[]) AS g (id, findings)

@@ -257,14 +257,17 @@ async def _look_at_findings(
     confirmed: Sequence[str],
     submitting: Sequence[UUID],
 ) -> None:
-    """Refuse what cross checks forbid, and warnings that are not confirmed."""
+    """Refuse what cross checks forbid, and warnings that are not confirmed.
+
+    A check that also speaks of a value which stays a draft is asked when that one is submitted.
+    """
     task_of = {(task["cycle_unit_id"], str(task["data_item_id"])): task["id"] for task in tasks}
     check = Check()
     looked_at: dict[str, UUID] = {}
     for finding in await findings.refresh(tx, tasks, submitting=submitting):
         places = [(finding["cycle_unit_id"], item) for item in finding["dataItemIds"]]
         task_id = next((task_of[place] for place in places if place in task_of), None)
-        if task_id is None or finding["confirmed"]:
+        if task_id is None or finding["confirmed"] or not finding["sent"]:
             continue
         if finding["warningOnly"] and finding["key"] in confirmed:
             looked_at[finding["key"]] = finding["assessment_id"]

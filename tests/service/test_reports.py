@@ -414,6 +414,10 @@ async def test_a_broken_check_blocks_and_a_warning_wants_to_be_confirmed(cycle: 
     assert issue.text.zh == "1.1 指标ratio：到会人数（45）应不大于党员总数（40）。"
     assert issue.path == ("input", "reportId")
     await submit(cycle, secretary, "b1", "C")
+    await submit(cycle, secretary, "b1", "M")
+    assert (await cycle.task("b1", "A"))["state"] == "DRAFTED", "M alone breaks nothing; with A it would"
+    with pytest.raises(Invalid):
+        await submit(cycle, secretary, "b1")
 
     await fill(cycle, secretary, "b1", A="10")
     findings = orjson.loads((await cycle.assessment("b1", "ratio"))["findings"])
