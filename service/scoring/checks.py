@@ -245,7 +245,8 @@ def _check_sums(scheme: Scheme, sink: Sink) -> None:
                 (*scheme.path(code), "points"),
                 Text(
                     f"{node.name}{where.zh}：下级分值合计{show(row.actual)}分，本级{show(row.expected)}分，相差{off}分",
-                    f"{node.name}{where.en}: children's points add up to {show(row.actual)}, the parent has {show(row.expected)}, {off} apart",
+                    f"{node.name}{where.en}: children's points add up to {show(row.actual)}, the parent has "
+                    f"{show(row.expected)}, {off} apart",
                 ),
                 Text("调整下级或本级分值，使两者相等", "change the children's or the parent's points until they agree"),
                 category=None if same else row.category,

@@ -1,4 +1,6 @@
-"""How a result differs from another (变化、试算对比): against an earlier publication, or a what-if against the real one."""
+"""How a result differs from another (变化、试算对比): against an earlier publication, or a what-if against the
+real one.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +38,7 @@ def outcomes(result: Result) -> dict[str, Outcome]:
     """Total, rank and grade of each unit of a result."""
     return {
         unit: Outcome(None if total is None else Decimal(total), rank, grade)
-        for unit, total, rank, grade in zip(
-            result.units, result.totals(), result.ranks(), result.grades(), strict=True
-        )
+        for unit, total, rank, grade in zip(result.units, result.totals(), result.ranks(), result.grades(), strict=True)
     }
 
 

@@ -1,7 +1,8 @@
-"""Scores up the tree in whole numbers (精确汇总): for the units that floats do not decide, for explanations, for p/q.
+"""Scores up the tree in whole numbers (精确汇总): for the units that floats do not decide, for explanations, for
+p/q.
 
-One call evaluates many units at once; each node gives numerator and denominator per unit. Leaves that share one constant
-denominator are added first, which keeps the numbers short.
+One call evaluates many units at once; each node gives numerator and denominator per unit. Leaves that share one
+constant denominator are added first, which keeps the numbers short.
 """
 
 from collections.abc import Sequence

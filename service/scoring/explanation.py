@@ -1,8 +1,10 @@
-"""Where every point came from (得分说明): a unit's total opened down to rules, values and arithmetic, as data and in words.
+"""Where every point came from (得分说明): a unit's total opened down to rules, values and arithmetic, as data and
+in words.
 
-Steps are flat, in reading order; `parent_key` and `depth` give the tree. The first is the shown total. What flows into it
-adds up exactly: root's `result` × full marks ÷ 100 + bonus − deductions − late penalty, clamped, is its `before`; a node's
-`result` is the mean of its children's, weighted by `effective_weight`; a leaf's `result` is 100 × marks ÷ F.
+Steps are flat, in reading order; `parent_key` and `depth` give the tree. The first is the shown total. What flows
+into it adds up exactly: root's `result` × full marks ÷ 100 + bonus − deductions − late penalty, clamped, is its
+`before`; a node's `result` is the mean of its children's, weighted by `effective_weight`; a leaf's `result` is 100 ×
+marks ÷ F.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,8 +61,8 @@ class Step:
     """One step of the arithmetic.
 
     kind: LEAF, AGGREGATE, BONUS, DEDUCTION, LATE_PENALTY, CLAMP, ROUND, VETO, RANK, TIE, QUOTA or GRADE.
-    result: exact; of LEAF and AGGREGATE a score 0 … 100 (None: not applicable), of all others in the scheme's full marks.
-    shown: the same rounded for show. weight: weight or points as printed; effective_weight: what of the siblings' weights
+    result: exact; of LEAF and AGGREGATE a score 0 … 100 (None: not applicable), of all others in full marks.
+    shown: the same rounded. weight: weight or points as printed; effective_weight: what of the siblings' weights
     counted for it after sharing what does not apply. events: keys of the events it is about.
     """
 
@@ -418,8 +420,10 @@ class _Explanation:
                 self.found.append(Step(f"quota/{quota.grade}", "grade", 1, "QUOTA", text))
         if waiting is not None:
             text = Text(
-                f"{names[waiting.grade].name}还剩{waiting.left}个名额，{len(waiting.units)}个单位得分相同，须由人排定先后并说明理由",
-                f"{waiting.left} places of {names[waiting.grade].name} left for {len(waiting.units)} equals: a person must order them",
+                f"{names[waiting.grade].name}还剩{waiting.left}个名额，{len(waiting.units)}个单位得分相同，"
+                "须由人排定先后并说明理由",
+                f"{waiting.left} places of {names[waiting.grade].name} left for {len(waiting.units)} equals: a "
+                "person must order them",
             )
             self.found.append(Step("pending", "grade", 1, "TIE", text))
 

@@ -1,8 +1,9 @@
 """The geometric mean, rounded once (几何平均): its true value half-even to 30 decimals, and exact from there on.
 
-Interval arithmetic in growing precision: logarithms and exponentials of the decimal module are correctly rounded, so the
-true value lies within a known distance. If a point halfway between two decimals lies in that interval, it is decided
-whether the mean is exactly that point: Π sᵢ^wᵢ = h^W, compared by exponents over a common base, never as huge powers.
+Interval arithmetic in growing precision: logarithms and exponentials of the decimal module are correctly rounded, so
+the true value lies within a known distance. If a point halfway between two decimals lies in that interval, it is
+decided whether the mean is exactly that point: Π sᵢ^wᵢ = h^W, compared by exponents over a common base, never as huge
+powers.
 """
 
 from collections.abc import Sequence
@@ -51,8 +52,8 @@ def _enclosure(
     mean = context.divide(mean, Decimal(total))
     about = Fraction(context.exp(mean))
     terms = 2 * len(values) + 4
-    # Each of some 3 roundings per term is off by at most half a unit in the last of `digits` places of a partial sum that
-    # is at most terms × size × (weights ÷ total ≤ 1 after the division); exp turns an absolute error into a relative one.
+    # Each of some 3 roundings per term is off by at most half a unit in the last of `digits` places of a partial sum
+    # of at most terms × size (weights ÷ total is at most 1); exp turns an absolute error into a relative one.
     error = Fraction(size) * terms * terms * 4 / 10 ** (digits - 1) + Fraction(4, 10**digits)
     return about * (1 - 2 * error), about * (1 + 2 * error)
 

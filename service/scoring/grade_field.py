@@ -1,4 +1,6 @@
-"""What grades look at, gathered from a computation (等次条件): thresholds, conditions, groups, vetoes; decided exactly."""
+"""What grades look at, gathered from a computation (等次条件): thresholds, conditions, groups, vetoes; decided
+exactly.
+"""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction

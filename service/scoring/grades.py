@@ -18,7 +18,7 @@ from service.scoring.whole import Mask
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Places of one grade in one group (名额): how many units they are reckoned from, how many there are and are taken."""
+    """Places of one grade in one group (名额): from how many units, how many there are, how many are taken."""
 
     grade: str
     group: str
@@ -29,7 +29,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class PendingTie:
-    """Equals at the edge of a quota that a person must order (DECISION), with a reason: places of units, places left."""
+    """Equals at the edge of a quota whom a person must order, with a reason: their places, and places left."""
 
     grade: str
     group: str

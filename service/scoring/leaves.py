@@ -1,4 +1,6 @@
-"""Scores of the leaves of one category (末级指标得分): states first, then the rule, then what policies make of the rest."""
+"""Scores of the leaves of one category (末级指标得分): states first, then the rule, then what policies make of the
+rest.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -65,7 +65,7 @@ def unit_events(scheme: Scheme, snapshot: Snapshot) -> Mapping[int, UnitEvents]:
 
 
 def most_bonus(scheme: Scheme) -> Fraction | None:
-    """The most that bonus can add: its cap, else what the pots' caps come to; None for no limit, 0 without bonus leaves."""
+    """The most that bonus can add: its cap, else the sum of the pots' caps; None: no limit, 0: no bonus leaves."""
     if scheme.settings.bonus_cap is not None:
         return scheme.settings.bonus_cap
     pots = {leaf.rule.pot: leaf.rule.pot_cap for leaf in scheme.leaves if isinstance(leaf.rule, BonusRule)}

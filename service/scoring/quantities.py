@@ -217,7 +217,7 @@ def _bracketed(text: str) -> str:
 def read_combination(
     reader: Reader | None, items: Mapping[str, DataItem], *, count_name: str | None = None
 ) -> Combination | None:
-    """A combination of a document; None if it is absent or wrong. `count_name` is for terms of counts that name none."""
+    """A combination of a document; None if absent or wrong. `count_name` is for terms of counts that name none."""
     if reader is None:
         return None
     before = len(reader.sink.faults)

@@ -31,7 +31,6 @@ class Sink:
         """Note one fault."""
         self.faults.append(Fault(code, path, text, hint, severity, self.indicator, category))
 
-
     def named(self, path: Path) -> bool:
         """Whether a fault of this place was noted already, so that it need not be said again in other words."""
         return any(fault.path == path for fault in self.faults)

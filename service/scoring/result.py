@@ -270,7 +270,7 @@ class Result:
         ]
 
     def node_states(self, code: str) -> list[str | None]:
-        """ValueState of a leaf; of an inner node GIVEN if it has a score, else NOT_APPLICABLE; None outside the tree."""
+        """ValueState of a leaf; an inner node is GIVEN or NOT_APPLICABLE; None outside the unit's tree."""
         found: list[str | None] = [None] * len(self.units)
         for run in self.runs:
             place = run.tree.places.get(code)

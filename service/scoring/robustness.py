@@ -166,11 +166,14 @@ def factors_of(scheme: Scheme, seed: int, draws: int, tolerance: int) -> Mapping
 
 def _uniform(seed: int, counter: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
     """Whole numbers from 0 to size - 1 by splitmix64 (Steele, Lea, Flood 2014)."""
-    state = np.full_like(counter, seed % 2**64) + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state: NDArray[np.uint64] = np.full_like(counter, seed % 2**64) + (counter + np.uint64(1)) * np.uint64(
+        0x9E3779B97F4A7C15
+    )
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     state = state ^ (state >> np.uint64(31))
-    return (((state >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32)).astype(np.int64)
+    found: NDArray[np.int64] = (((state >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32)).astype(np.int64)
+    return found
 
 
 def _ranks(totals: NDArray[Any]) -> NDArray[np.int64]:
@@ -205,7 +208,8 @@ def _edges(scheme: Scheme, result: Result) -> list[tuple[str, int, int]]:
         own = [
             unit
             for unit in ranked
-            if {"CATEGORY": result.snapshot.categories[unit], "PARENT": parents[unit] or "", "ALL": ""}[scope] == quota.group
+            if {"CATEGORY": result.snapshot.categories[unit], "PARENT": parents[unit] or "", "ALL": ""}[scope]
+            == quota.group
         ]
         holders = [unit for unit in own if result.grading.grade[unit] == place]
         others = [unit for unit in own if not 0 <= result.grading.grade[unit] <= place]
@@ -254,12 +258,15 @@ class Draws:
         }
         self._value = [estimate.value[live] for estimate in run.estimates]
         self._present = [
-            None if estimate.present is None or estimate.present[live].all() else estimate.present[live].astype(np.float64)
+            None
+            if estimate.present is None or estimate.present[live].all()
+            else estimate.present[live].astype(np.float64)
             for estimate in run.estimates
         ]
         self._lossy = [estimate.mass is not None for estimate in run.estimates]
         self._mass = [
-            None if estimate.mass is None else (estimate.mass[live] > 0).astype(np.float64) for estimate in run.estimates
+            None if estimate.mass is None else (estimate.mass[live] > 0).astype(np.float64)
+            for estimate in run.estimates
         ]
         self.places = scheme.settings.rounding_places
         tail = run.tail
@@ -318,9 +325,7 @@ class Draws:
             self.settled += len(cells)
         return shown
 
-    def _node(
-        self, place: int, start: int, stop: int, values: dict[int, Floats], masses: dict[int, Floats]
-    ) -> None:
+    def _node(self, place: int, start: int, stop: int, values: dict[int, Floats], masses: dict[int, Floats]) -> None:
         node = self.run.tree.nodes[place]
         leaves, inner, scores, there = self._matrices[place]
         weights = self._weights[place][:, start:stop].astype(np.float64)

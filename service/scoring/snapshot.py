@@ -1,4 +1,6 @@
-"""What a computation starts from (测算快照): units, their categories, and settled values as columns of whole numbers."""
+"""What a computation starts from (测算快照): units, their categories, and settled values as columns of whole
+numbers.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +60,7 @@ class ItemColumn:
         scale: int = 0,
         states: Sequence[State] | None = None,
     ) -> "ItemColumn":
-        """From one value per unit; None is missing unless `states` says otherwise. Slow and careful: for files and tests.
+        """From one value per unit; None is missing unless `states` says otherwise. Careful, not fast.
 
         Raises ValueError where a value is no plain decimal or has more than `scale` places.
         """
@@ -151,8 +153,8 @@ class Snapshot:
     decides the leaf's state whatever its items say (a review's rejection, or no review at all). late_days: calendar
     days late per unit, 0 or more; None for none. previous: item key → the last cycle's settled value, for IMPROVEMENT.
     group_awards: (leaf code, group's name) → SCORES column of single awards. parents: key of each unit's parent, for
-    grades with places per parent. previous_grades: code of each unit's previous grade. decisions: unit → its place among
-    equals at a quota's edge, as a person ordered them (DECISION); smaller is better.
+    grades with places per parent. previous_grades: code of each unit's previous grade.
+    decisions: unit → its place among equals at a quota's edge, as a person ordered them; smaller is better.
     """
 
     units: Sequence[str]

@@ -1,4 +1,6 @@
-"""Sums of fractions, many at once (分数求和): those of one constant denominator first, which keeps the numbers short."""
+"""Sums of fractions, many at once (分数求和): those of one constant denominator first, which keeps the numbers
+short.
+"""
 
 from math import gcd, lcm
 

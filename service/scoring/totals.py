@@ -1,7 +1,7 @@
 """From the tree to the total (总得分): + bonus − deductions − late penalty, clamped, rounded once.
 
-All of it is in the scheme's full marks. The total lies between 0 and the full marks plus the most that bonus can add, or
-stops at the full marks where the scheme says so.
+All of it is in the scheme's full marks. The total lies between 0 and the full marks plus the most that bonus can add,
+or stops at the full marks where the scheme says so.
 """
 
 from dataclasses import dataclass

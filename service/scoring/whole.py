@@ -1,7 +1,9 @@
-"""Whole numbers that never wrap round (整数列): int64 while every result fits, Python integers as soon as one might not.
+"""Whole numbers that never wrap round (整数列): int64 while every result fits, Python integers as soon as one
+might not.
 
-NumPy wraps silently, so every number carries its bounds: an operation first works out the bounds of its result in Python
-integers, and only below LIMIT does it stay in machine words. No rule has to think of overflow, and none can forget to.
+NumPy wraps silently, so every number carries its bounds: an operation first works out the bounds of its result in
+Python integers, and only below LIMIT does it stay in machine words. No rule has to think of overflow, and none can
+forget to.
 """
 
 from collections.abc import Callable, Sequence

@@ -16,7 +16,9 @@ CATEGORIES = 6
 class Big:
     """So many units × so many leaves, from a seed."""
 
-    def __init__(self, units: int, leaves: int = 100, *, kinds: tuple[str, ...] | None = None, absent: float = 0.02) -> None:
+    def __init__(
+        self, units: int, leaves: int = 100, *, kinds: tuple[str, ...] | None = None, absent: float = 0.02
+    ) -> None:
         from service.scoring import RULES
 
         self.random = np.random.default_rng(units + leaves)
@@ -34,7 +36,12 @@ class Big:
                 "code": "K",
                 "name": "表彰",
                 "parentCode": "R",
-                "rule": {"kind": "BONUS", "pot": "加分", "potCap": "5", "levels": [{"code": "l", "name": "省级", "points": "1"}]},
+                "rule": {
+                    "kind": "BONUS",
+                    "pot": "加分",
+                    "potCap": "5",
+                    "levels": [{"code": "l", "name": "省级", "points": "1"}],
+                },
             }
         )
         self.settings: dict[str, Any] = {
@@ -117,7 +124,9 @@ class Big:
         elif kind == "IMPROVEMENT":
             found["quantity"] = plain
             found["fullAt"] = "0.3"
-            self.previous[x] = ItemColumn(np.zeros(self.count, np.uint8), self.random.integers(1, 12_000, self.count), 2)
+            self.previous[x] = ItemColumn(
+                np.zeros(self.count, np.uint8), self.random.integers(1, 12_000, self.count), 2
+            )
         elif kind == "EFFICACY":
             found["base"] = "0.6"
         elif kind == "RANK_POINTS":

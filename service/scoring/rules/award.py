@@ -1,4 +1,4 @@
-"""AWARD 评议赋分: an assessor awards 0 … F in steps. Score = awarded marks. Source: DESIGN 4.3; the commonest way to score what no figure tells.
+"""AWARD 评议赋分: an assessor awards 0 … F in steps. Score = awarded marks. Source: practice (考核细则).
 
 With named groups of assessors a group's awards become one by mean or trimmed mean (without the highest and the lowest,
 from three awards on), and the groups that awarded are weighted. Single awards are never shown.
@@ -17,7 +17,7 @@ from service.scoring.sums import RationalSum
 from service.scoring.text import Text
 from service.scoring.whole import Whole
 
-METHODS = ("MEAN", "TRIMMED_MEAN")
+METHODS = {"MEAN": Text("平均", "mean"), "TRIMMED_MEAN": Text("去掉最高分和最低分后平均", "trimmed mean")}
 TRIM_FROM = 3
 """A trimmed mean drops the highest and the lowest only when at least so many awarded."""
 
@@ -84,7 +84,8 @@ class AwardRule(ScoredRule):
                 (*path, "step"),
                 Text(
                     f"满分{show(full_marks)}分不是步长{show(self.step)}分的整数倍，评不出满分",
-                    f"full marks of {show(full_marks)} are not a multiple of the step {show(self.step)}: nobody could get them",
+                    f"full marks of {show(full_marks)} are not a multiple of the step {show(self.step)}: nobody "
+                    "could get them",
                 ),
                 category=category,
             )
@@ -94,12 +95,10 @@ class AwardRule(ScoredRule):
         en = f"Assessors award 0 to {show(full_marks)} in steps of {show(self.step)}, with a reason below full marks"
         if self.groups:
             zh += "；" + "、".join(
-                f"{group.name}权重{show(group.weight)}（{'去掉最高分和最低分后平均' if group.method == 'TRIMMED_MEAN' else '平均'}）"
-                for group in self.groups
+                f"{group.name}权重{show(group.weight)}（{METHODS[group.method].zh}）" for group in self.groups
             )
             en += "; " + ", ".join(
-                f"{group.name} with weight {show(group.weight)} ({'trimmed mean' if group.method == 'TRIMMED_MEAN' else 'mean'})"
-                for group in self.groups
+                f"{group.name} with weight {show(group.weight)} ({METHODS[group.method].en})" for group in self.groups
             )
         return Text(zh + "。", en + ".")
 

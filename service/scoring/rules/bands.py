@@ -1,4 +1,6 @@
-"""BANDS 分档计分: the marks of the first band whose lower bound x reaches. Source: DESIGN 4.3; "90%以上得3分，80%以上得2分，其余不得分".
+"""BANDS 分档计分: the marks of the first band whose lower bound x reaches.
+
+Source: practice (考核细则), "90%以上得3分，80%以上得2分，其余不得分".
 
 x is never rounded before it is compared: 0.89995 has not reached 0.9. Bands descend strictly; the last has no bound.
 """

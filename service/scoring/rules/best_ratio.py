@@ -1,7 +1,9 @@
-"""BEST_RATIO 比值法: F × x ÷ max over the category, or F × min ÷ x. Source: DESIGN 4.3; "与最高者之比乘以分值".
+"""BEST_RATIO 比值法: F × x ÷ max over the category, or F × min ÷ x.
 
-A best value of 0 or less gives 0 to all (HIGHER); where less is better and the least is 0 or below, only the units at the
-least earn F, all others 0. A negative x earns 0. Units without a value are outside the comparison.
+Source: practice (考核细则), "与最高者之比乘以分值".
+
+A best value of 0 or less gives 0 to all (HIGHER); where less is better and the least is 0 or below, only the units at
+the least earn F, all others 0. A negative x earns 0. Units without a value are outside the comparison.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""CHECKLIST 要点计分: Σ of the marks of the points met, or all or nothing. Source: DESIGN 4.3; "共5个要点，每缺1个扣相应分".
+"""CHECKLIST 要点计分: Σ of the marks of the points met, or all or nothing.
+
+Source: practice (考核细则), "共5个要点，每缺1个扣相应分".
 
 Each point is a yes-no item with marks of its own (together F) or all alike (F ÷ n each). Where only numbers are kept:
 F × clamp(done ÷ asked, 0, 1); nothing asked does not apply.

@@ -1,4 +1,7 @@
-"""CHOICE 选项计分: the marks of the chosen option, a closed list. Source: DESIGN 4.3; "好20分、较好15分、一般10分、差0分"."""
+"""CHOICE 选项计分: the marks of the chosen option, a closed list.
+
+Source: practice (考核细则), "好20分、较好15分、一般10分、差0分".
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""COMPLETION 按完成率计分: F × min(actual ÷ target, cap). Source: DESIGN 4.3; "完成率×分值，超额不加分".
+"""COMPLETION 按完成率计分: F × min(actual ÷ target, cap). Source: practice (考核细则), "完成率×分值，超额不加分".
 
 The target is a number, a combination, or an item assigned per unit. A target of 0 does not apply, or earns full marks;
 a negative actual or target earns 0. Under `allOrNothingBelow` nothing is earned below that share.

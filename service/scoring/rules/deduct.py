@@ -1,4 +1,4 @@
-"""DEDUCT 扣分制: max(F − Σ min(units × p, cap), floor). Source: DESIGN 4.3; "2分，每少1次扣0.5分，扣完为止".
+"""DEDUCT 扣分制: max(F − Σ min(units × p, cap), floor). Source: practice (考核细则), "2分，每少1次扣0.5分，扣完为止".
 
 A line counts a quantity, a shortfall max(0, required − done), or confirmed events; never less than 0, so nothing is
 given back. A part of a unit counts in proportion, as a whole one once started, or not before it is completed. The floor
@@ -156,7 +156,8 @@ class DeductRule(ScoredRule):
                     (*path, "lines", str(place), "cap"),
                     Text(
                         f"最多扣{show(line.cap)}分，超过可扣的{show(full_marks - self.floor)}分，上限不起作用",
-                        f"a cap of {show(line.cap)} is above the {show(full_marks - self.floor)} that can be taken: it has no effect",
+                        f"a cap of {show(line.cap)} is above the {show(full_marks - self.floor)} that can be taken: "
+                        "it has no effect",
                     ),
                     severity="WARNING",
                     category=category,

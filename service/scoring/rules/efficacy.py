@@ -1,7 +1,8 @@
 """MINMAX 极差法, EFFICACY 功效系数法: base × F + (1 − base) × F × (x − worst) ÷ (best − worst) in the category.
 
-Source: DESIGN 4.3; OECD/JRC Handbook on Constructing Composite Indicators (2008), min-max normalisation. MINMAX has base 0.
-Without spread everybody earns F. Units of the category with a given value are compared, unranked and vetoed ones included.
+Source: OECD/JRC Handbook on Constructing Composite Indicators (2008), min-max normalisation. MINMAX has base 0.
+Without spread everybody earns F. Units of the category with a given value are compared, unranked and vetoed ones
+included.
 """
 
 from dataclasses import dataclass
@@ -44,11 +45,20 @@ class MinmaxRule(PeerRule):
         x, f = self.quantity.describe(names), show(full_marks)
         better = Text("高", "highest") if self.direction == "HIGHER" else Text("低", "lowest")
         if self.share:
-            zh = f"{x.zh}：同类最{better.zh}者得满分{f}分，最差者得{show(full_marks * self.share)}分，其余按所处位置折算；同类数值相同的都得满分"
-            en = f"{x.en}: the {better.en} of the category earns {f}, the worst {show(full_marks * self.share)}, others in proportion; all earn {f} where all are equal"
+            zh = (
+                f"{x.zh}：同类最{better.zh}者得满分{f}分，最差者得{show(full_marks * self.share)}分，"
+                "其余按所处位置折算；同类数值相同的都得满分"
+            )
+            en = (
+                f"{x.en}: the {better.en} of the category earns {f}, the worst {show(full_marks * self.share)}, "
+                f"others in proportion; all earn {f} where all are equal"
+            )
         else:
             zh = f"{x.zh}：同类最{better.zh}者得满分{f}分，最差者不得分，其余按所处位置折算；同类数值相同的都得满分"
-            en = f"{x.en}: the {better.en} of the category earns {f}, the worst nothing, others in proportion; all earn {f} where all are equal"
+            en = (
+                f"{x.en}: the {better.en} of the category earns {f}, the worst nothing, others in proportion; all "
+                f"earn {f} where all are equal"
+            )
         if self.quantity.denominator:
             zero = zero_words(self.quantity.denominator_zero)
             zh, en = f"{zh}；分母{zero.zh}", f"{en}; {zero.en}"

@@ -1,4 +1,4 @@
-"""BONUS 加分项, DEDUCTION 减分项: sums of confirmed events, outside the sum of the tree. Source: DESIGN 4.3.
+"""BONUS 加分项, DEDUCTION 减分项: sums of confirmed events, outside the sum of the tree. Source: practice (考核细则).
 
 Within a pot: confirmed → of one matter only the highest (heaviest) → cap per level → cap of the pot. Several leaves may
 share a pot. Points are in the scheme's full marks.

@@ -1,7 +1,9 @@
-"""GRADE_MEAN 民主测评（等次票）: Σ v × n ÷ Σ n over ballots, groups weighted. Source: DESIGN 4.3; "好、较好、一般、差"票折算.
+"""GRADE_MEAN 民主测评（等次票）: Σ v × n ÷ Σ n over ballots, groups weighted.
 
-"Don't know" stands outside the denominator and outside the least number of ballots, under which a group does not apply.
-The groups that apply are weighted; where none does, the leaf does not apply.
+Source: practice (考核细则), "好、较好、一般、差"票折算.
+
+"Don't know" stands outside the denominator and outside the least number of ballots, under which a group does not
+apply. The groups that apply are weighted; where none does, the leaf does not apply.
 """
 
 from dataclasses import dataclass
@@ -110,7 +112,8 @@ class GradeMeanRule(ScoredRule):
             zh.append(f"{group.name}（{weight}{'、'.join(f'{v.name}{show(v.marks)}分' for v in group.values)}）")
             en.append(f"{group.name} ({share}{', '.join(f'{v.name} {show(v.marks)}' for v in group.values)})")
         return Text(
-            f"按测评票加权平均计分：{'；'.join(zh)}；有效票少于{self.min_ballots}张的不适用，“不了解”票不计入，满分{show(full_marks)}分。",
+            f"按测评票加权平均计分：{'；'.join(zh)}；有效票少于{self.min_ballots}张的不适用，“不了解”票不计入，"
+            f"满分{show(full_marks)}分。",
             f"Mean of ballots: {'; '.join(en)}; not applicable under {self.min_ballots} ballots, don't-knows left out; "
             f"full marks {show(full_marks)}.",
         )

@@ -1,4 +1,6 @@
-"""IMPROVEMENT 同比: F × clamp((x − b) ÷ |b| ÷ fullAt, 0, 1), b the last cycle's settled value. Source: DESIGN 4.3.
+"""IMPROVEMENT 同比: F × clamp((x − b) ÷ |b| ÷ fullAt, 0, 1), b the last cycle's settled value.
+
+Source: practice (考核细则).
 
 Where lower is better the sign turns. No last value, or one of 0, does not apply.
 """
@@ -61,8 +63,10 @@ class ImprovementRule(ScoredRule):
         x, f = self.quantity.describe(names), show(full_marks)
         change = Text("提高", "up") if self.direction == "HIGHER" else Text("下降", "down")
         return Text(
-            f"{x.zh}比上期{change.zh}{percent(self.full_at)}及以上得满分{f}分，未{change.zh}不得分，其间按比例计分；上期无数据或为零的不适用。",
-            f"{x.en}: full marks of {f} where it went {change.en} by {percent(self.full_at)} or more, none where it did not, "
+            f"{x.zh}比上期{change.zh}{percent(self.full_at)}及以上得满分{f}分，未{change.zh}不得分，其间按比例计分；"
+            "上期无数据或为零的不适用。",
+            f"{x.en}: full marks of {f} where it went {change.en} by {percent(self.full_at)} or more, none where it "
+            "did not, "
             f"in proportion between; not applicable without a last value or where it was 0.",
         )
 

@@ -1,4 +1,6 @@
-"""LINEAR 按比例计分: F × clamp((x − a) ÷ (b − a), 0, 1). Source: DESIGN 4.3; "95%以上得满分，60%以下不得分，其间按比例".
+"""LINEAR 按比例计分: F × clamp((x − a) ÷ (b − a), 0, 1).
+
+Source: practice (考核细则), "95%以上得满分，60%以下不得分，其间按比例".
 
 a (zeroAt) above b (fullAt) means that lower is better; a = b is refused; clamp false lets the score leave 0 … F.
 """
@@ -74,7 +76,10 @@ class LinearRule(ScoredRule):
         a, b, f = show(self.zero_at), show(self.full_at), show(full_marks)
         rising = self.full_at > self.zero_at
         if self.clamp:
-            zh = f"{x.zh}达到{b}{'及以上' if rising else '及以下'}得满分{f}分，{a}{'及以下' if rising else '及以上'}不得分，其间按比例计分"
+            zh = (
+                f"{x.zh}达到{b}{'及以上' if rising else '及以下'}得满分{f}分，"
+                f"{a}{'及以下' if rising else '及以上'}不得分，其间按比例计分"
+            )
             en = (
                 f"{x.en}: full marks of {f} at {b} or {'more' if rising else 'less'}, "
                 f"none at {a} or {'less' if rising else 'more'}, in proportion between"

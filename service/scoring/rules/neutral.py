@@ -1,4 +1,6 @@
-"""NEUTRAL 适度指标: F inside a corridor, less outside by rate per step. Source: DESIGN 4.3; "每低1个百分点扣0.5分".
+"""NEUTRAL 适度指标: F inside a corridor, less outside by rate per step.
+
+Source: practice (考核细则), "每低1个百分点扣0.5分".
 
 Either end is a number, an item assigned per unit, or open. Part steps count exactly, once started, or when completed.
 Never below the floor. With `plus`, what lies above the upper end earns marks over F instead, up to a stated cap.
@@ -172,7 +174,10 @@ class NeutralRule(ScoredRule):
                 en += {"STARTED": " or part of it", "COMPLETED": " completed"}.get(end.part_steps, "")
         if self.plus is not None:
             zh += f"，每高{show(self.plus.step)}加{show(self.plus.points_per_step)}分，最多加{show(self.plus.cap)}分"
-            en += f", {show(self.plus.points_per_step)} more for each {show(self.plus.step)} above, at most {show(self.plus.cap)}"
+            en += (
+                f", {show(self.plus.points_per_step)} more for each {show(self.plus.step)} above, at most "
+                f"{show(self.plus.cap)}"
+            )
         zh, en = f"{zh}，最低{show(self.floor)}分", f"{en}, at least {show(self.floor)}"
         if self.quantity.denominator:
             zero = zero_words(self.quantity.denominator_zero)

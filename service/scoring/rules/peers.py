@@ -56,7 +56,7 @@ def _best(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The compared units, least first: `index` their places, `first` and `last` the bounds of each one's group of equals."""
+    """The compared units, least first: their places, and the first and last place of each one's equals."""
 
     index: NDArray[np.intp]
     first: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""PERCENTILE 百分位: F × strictly lower peers ÷ other peers with a value; alone: F. Source: DESIGN 4.3."""
+"""PERCENTILE 百分位: F × strictly lower peers ÷ other peers with a value; alone: F. Source: practice (考核细则)."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,4 +1,7 @@
-"""PIECEWISE 分段插值: linear between points, flat outside. Source: DESIGN 4.3; "60%得0分，85%得1.2分，98%以上得2分，其间插值"."""
+"""PIECEWISE 分段插值: linear between points, flat outside.
+
+Source: practice (考核细则), "60%得0分，85%得1.2分，98%以上得2分，其间插值".
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction

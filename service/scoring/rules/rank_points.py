@@ -1,7 +1,9 @@
-"""RANK_POINTS 排名赋分: marks by rank in the category. Source: DESIGN 4.3; "第1名6分，第2名5分 …", "后3名扣分", "每低一名扣0.1分".
+"""RANK_POINTS 排名赋分: marks by rank in the category.
 
-A table counted from the first place (ranks beyond it earn the floor) or from the last (ranks before it earn F), or
-F − step × (rank − 1), never below the floor. Equals take the best rank's marks, or the mean of their ranks' marks.
+Source: practice (考核细则), "第1名6分，第2名5分 …", "后3名扣分", "每低一名扣0.1分".
+
+A table counted from the first place (ranks beyond it earn the floor) or from the last (ranks before it earn F), or F
+− step × (rank − 1), never below the floor. Equals take the best rank's marks, or the mean of their ranks' marks.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
-"""TRIMMED_MEAN 去掉最高分和最低分: mean without the k highest and k lowest when there are at least n. Source: DESIGN 4.3.
+"""TRIMMED_MEAN 去掉最高分和最低分: mean without the k highest and k lowest when there are at least n.
 
-Under the least number of scores (or with none) it does not apply. Scores are in the leaf's marks F; a mean beyond 0 … F
-counts as the nearer end.
+Source: practice (考核细则).
+
+Under the least number of scores (or with none) it does not apply. Scores are in the leaf's marks F; a mean beyond 0 …
+F counts as the nearer end.
 """
 
 from dataclasses import dataclass
@@ -62,7 +64,8 @@ class TrimmedMeanRule(ScoredRule):
     def describe(self, full_marks: Fraction, names: ItemNames) -> Text:
         name, f = names.get(self.data_item, self.data_item), show(full_marks)
         return Text(
-            f"“{name}”满{self.drop_from}个时去掉{self.drop}个最高分和{self.drop}个最低分后平均，不足{self.minimum_count}个的不适用，满分{f}分。",
+            f"“{name}”满{self.drop_from}个时去掉{self.drop}个最高分和{self.drop}个最低分后平均，"
+            f"不足{self.minimum_count}个的不适用，满分{f}分。",
             f"Mean of {name}, without the {self.drop} highest and lowest from {self.drop_from} scores on; "
             f"not applicable under {self.minimum_count}; full marks {f}.",
         )

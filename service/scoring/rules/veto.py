@@ -1,4 +1,4 @@
-"""VETO 一票否决: a closed list of grounds, each with its document, and one effect. Source: DESIGN 4.3.
+"""VETO 一票否决: a closed list of grounds, each with its document, and one effect. Source: practice (考核细则).
 
 NO_EXCELLENT keeps rank and score, but never the best grade. ONE_GRADE_DOWN takes no place in the grade it leaves.
 LOWEST_GRADE: the lowest grade, no rank, score still shown. UNRANKED: neither. A proposed veto changes nothing.

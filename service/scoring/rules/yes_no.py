@@ -1,4 +1,7 @@
-"""YES_NO 达标计分: F where the answer is the one asked for, else 0. Source: DESIGN 4.3; "达到要求得满分，否则不得分"."""
+"""YES_NO 达标计分: F where the answer is the one asked for, else 0.
+
+Source: practice (考核细则), "达到要求得满分，否则不得分".
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -14,7 +14,7 @@ OPTIONS = [
     {"code": "b", "name": "一般"},
     {"code": "d", "name": "不了解", "dontKnow": True},
 ]
-ITEMS = [
+ITEMS: list[Mapping[str, Any]] = [
     {"code": "x", "name": "完成数", "type": "NUMBER", "scale": 4},
     {"code": "y", "name": "应完成数", "type": "NUMBER", "scale": 4},
     {"code": "ok", "name": "按期换届", "type": "YES_NO"},

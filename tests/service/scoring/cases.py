@@ -1,7 +1,7 @@
 """Random cases for the differential test: a scheme document, units, and the same units as the engine's snapshot.
 
-Two thirds of the data are adversarial: coarse values that tie, values on the edges of bands and thresholds, huge values,
-twins that differ in the last digit, totals that lie exactly on a rounding edge.
+Two thirds of the data are adversarial: coarse values that tie, values on the edges of bands and thresholds, huge
+values, twins that differ in the last digit, totals that lie exactly on a rounding edge.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ KINDS = (
     "GRADE_MEAN",
     "TRIMMED_MEAN",
 )
-STATE = {"GIVEN": State.GIVEN, "CARRIED": State.CARRIED, "MISSING": State.MISSING, "REJECTED": State.REJECTED, "NOT_APPLICABLE": State.NOT_APPLICABLE}  # fmt: skip
+STATE = {state.name: state for state in State}
 
 
 def text(value: Fraction) -> str:

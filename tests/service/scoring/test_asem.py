@@ -1,4 +1,6 @@
-"""Third-party numbers: 51 countries × 49 indicators whose every score and rank was computed by COINr (tests/data/asem)."""
+"""Third-party numbers: 51 countries × 49 indicators whose every score and rank was computed by COINr
+(tests/data/asem).
+"""
 
 import csv
 from decimal import Decimal

@@ -94,7 +94,12 @@ def test_the_total_stops_above_full_marks_plus_bonus_or_at_full_marks() -> None:
 
 
 def test_events_that_the_rule_does_not_know_are_refused() -> None:
-    events = [event("a", level="国"), event("b"), event("c", leaf_="L2", effect="GONE"), event("d", level="省", amount="-1")]
+    events = [
+        event("a", level="国"),
+        event("b"),
+        event("c", leaf_="L2", effect="GONE"),
+        event("d", level="省", amount="-1"),
+    ]
     with pytest.raises(InvalidInput) as caught:
         run(scheme(bonus(), veto("UNRANKED")), {"x": ["1"]}, events=events)
     assert [fault.path[1:] for fault in caught.value.faults] == [

@@ -17,7 +17,8 @@ def points(*leaves: dict[str, Any], **settings: Any) -> dict[str, Any]:
     return document(*leaves, weighting="POINTS", **settings)
 
 
-COMPLETION = {"kind": "COMPLETION", "actual": {"numerator": {"terms": [{"dataItem": "x"}]}}, "target": {"numerator": {"terms": [{"dataItem": "y"}]}}}  # fmt: skip
+X, Y = ({"numerator": {"terms": [{"dataItem": key}]}} for key in "xy")
+COMPLETION = {"kind": "COMPLETION", "actual": X, "target": Y}
 
 
 def test_a_total_is_told_in_both_languages() -> None:
@@ -52,7 +53,10 @@ def test_a_total_is_told_in_both_languages() -> None:
     by_key = {step.key: step for step in steps}
     assert by_key["L0"].formula == "60 × 46 ÷ 48"
     assert by_key["L0"].weight == by_key["L0"].effective_weight == 60
-    assert [(i.data_item, i.state, i.display) for i in by_key["L0"].inputs] == [("x", "GIVEN", "46"), ("y", "GIVEN", "48")]
+    assert [(i.data_item, i.state, i.display) for i in by_key["L0"].inputs] == [
+        ("x", "GIVEN", "46"),
+        ("y", "GIVEN", "48"),
+    ]
     assert by_key["total"].formula == "97.5 + 2 - 1.5"
     assert by_key["total"].before == 98
 
@@ -72,7 +76,9 @@ def test_what_does_not_apply_says_who_takes_its_weight() -> None:
 def test_every_state_has_its_words() -> None:
     values: dict[str, list[Any]] = {"x": [None, State.REJECTED, State.NOT_APPLICABLE, "50"]}
     for policy, words in (("PARENT", "同级指标分担"), ("GLOBAL", "按适用部分折算"), ("FULL", "得满分")):
-        result = run(document(leaf(LINEAR), leaf({"kind": "YES_NO", "dataItem": "ok"}), notApplicablePolicy=policy), values)
+        result = run(
+            document(leaf(LINEAR), leaf({"kind": "YES_NO", "dataItem": "ok"}), notApplicablePolicy=policy), values
+        )
         texts = [next(step for step in steps_of(result, unit) if step.key == "L0").text.zh for unit in range(4)]
         assert texts[0] == "指标0：缺报，计0分"
         assert texts[1] == "指标0：不予认定，计0分"

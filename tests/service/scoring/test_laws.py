@@ -1,4 +1,6 @@
-"""Laws that hold whatever the scheme: order of units, equal inputs, other codes, same bytes, no harm from doing better."""
+"""Laws that hold whatever the scheme: order of units, equal inputs, other codes, same bytes, no harm from doing
+better.
+"""
 
 from collections.abc import Callable
 from fractions import Fraction
