@@ -207,10 +207,13 @@ class Page:
         self.more = False
         """Whether the page's own direction goes on."""
 
-    def _build(self, where: Callable[[Statement, list[str]], list[str]]) -> tuple[Statement, str, str, list[str]]:
+    def _build(
+        self, where: Callable[[Statement, list[str]], list[str]], *, keyed: bool = True
+    ) -> tuple[Statement, str, str, list[str]]:
         """A statement with its parent's FROM item, the rows reached, and the sort keys as SQL.
 
-        `where` gives more conditions, once the sort keys are known.
+        `where` gives more conditions, once the sort keys are known. Where they are not wanted (`keyed`), they are not
+        rendered: PostgreSQL refuses a parameter that nothing uses.
         """
         declaration, plan, rows = self._declaration, self.plan, [self._row]
         statement = self._context.statement()
@@ -221,7 +224,7 @@ class Page:
         own |= plan.filter_values
         own |= {"r": "r", "t": alias_of(rows) if whole else "t"}
         standing = stand(statement, rows, locals_only=None if whole else local_types(rows, declaration.on))
-        expressions = [statement.render(key.sql, **own) for key in plan.keys]
+        expressions = [statement.render(key.sql, **own) for key in plan.keys] if keyed else []
         conditions = [f"({statement.render(sql, **{**own, 'value': value or ''})})" for sql, value in plan.conditions]
         conditions += where(statement, expressions)
         reached = reached_from(statement, declaration, self.target, own, source_of(self._row), conditions)
@@ -275,7 +278,7 @@ class Page:
                 return []
             return [beyond(self.plan.keys, expressions, edge, statement.bind, backward=backward)]
 
-        statement, standing, reached, _ = self._build(outside)
+        statement, standing, reached, _ = self._build(outside, keyed=edge is not None)
         found = await self._context.fetch(f"SELECT EXISTS (SELECT 1 {reached}) AS found FROM {standing}", statement)
         return bool(found and found[0]["found"])
 
@@ -290,7 +293,7 @@ class Page:
         """How many rows there are under the filter."""
         if not self._declaration.countable:
             return None
-        statement, standing, reached, _ = self._build(lambda _statement, _keys: [])
+        statement, standing, reached, _ = self._build(lambda _statement, _keys: [], keyed=False)
         found = await self._context.fetch(f"SELECT (SELECT count(*) {reached}) AS found FROM {standing}", statement)
         return int(found[0]["found"]) if found else 0
 
