@@ -6,7 +6,9 @@ its own, and isolation between districts is the product.
 """
 
 import asyncio
-import shutil
+import contextlib
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -37,13 +39,26 @@ def settings() -> Iterator[Settings]:
         return
     # Under the system's folder for temporary files, not pytest's: the path must be one that other accounts can pass.
     folder = Path(tempfile.mkdtemp(prefix="kaoping-tests-"))
-    try:
-        with embedded.using(folder, postgres_version=own.embedded_postgres, durable=False) as servers:
-            running = own.model_copy(update={"data": folder}).on(servers)
-            asyncio.run(_migrated(running))
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with _removed_at_the_end(folder):
+        servers = embedded.start(folder, postgres_version=own.embedded_postgres, durable=False)
+        running = own.model_copy(update={"data": folder}).on(servers)
+        asyncio.run(_migrated(running))
+        yield running
+
+
+@contextlib.contextmanager
+def _removed_at_the_end(folder: Path) -> Iterator[None]:
+    """Stop the folder's servers and remove it, also where the suite is killed: another process waits for our end."""
+    waiting = (
+        "import sys, pathlib as p; from service import embedded; sys.stdin.read(); embedded.remove(p.Path(sys.argv[1]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", waiting, str(folder)], stdin=subprocess.PIPE, start_new_session=True
+    ) as waiter:
+        yield
+        assert waiter.stdin is not None
+        waiter.stdin.close()
+        assert waiter.wait() == 0
 
 
 async def _migrated(settings: Settings) -> None:
