@@ -25,12 +25,13 @@ def installation(environment: dict[str, str]) -> Iterator[Installation]:
     """One API process and one worker."""
     kaoping = [sys.executable, "-m", "service.main"]
     serve = subprocess.Popen(
-        [*kaoping, "serve", "--port", "0", "--host", "127.0.0.1"],
+        [*kaoping, "serve", "--port", "0", "--host", "127.0.0.1", "--with-parent"],
         env=environment,
+        stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    worker = subprocess.Popen([*kaoping, "worker"], env=environment)
+    worker = subprocess.Popen([*kaoping, "worker", "--with-parent"], env=environment, stdin=subprocess.PIPE)
     try:
         assert serve.stderr is not None
         address = ""
@@ -51,5 +52,7 @@ def installation(environment: dict[str, str]) -> Iterator[Installation]:
             process.terminate()
         for process in (serve, worker):
             process.wait(timeout=40)
+            assert process.stdin is not None
+            process.stdin.close()
         if serve.stderr is not None:
             serve.stderr.close()
