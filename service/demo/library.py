@@ -176,8 +176,6 @@ def item_input(item: Item, *, departments: Mapping[str, str]) -> Json:
         "minimum": None if item.minimum is None else str(item.minimum),
         "maximum": None if item.maximum is None else str(item.maximum),
         "source": item.source,
-        "rhythm": "CYCLE",
-        "combine": "LAST",
         "responsibleUnitIds": [departments[item.responsible]] if item.responsible else [],
         "personal": False,
     }
