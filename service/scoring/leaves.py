@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.scoring.lists import Lists
+from service.scoring.rules.award import AwardRule
 from service.scoring.rules.base import Outcome, Peers, PreviousColumn, Rule
 from service.scoring.snapshot import ItemColumn, Snapshot, State
 from service.scoring.tree import TreeNode
@@ -91,7 +92,7 @@ class Columns:
                 found = np.maximum(found, self._cut(self._column(key).state))
             else:
                 found = np.maximum(found, np.uint8(State.MISSING))
-        if rule.kind == "AWARD":
+        if isinstance(rule, AwardRule):
             found = self._award_states(rule)
         decided = self.snapshot.leaf_states.get(self.code)
         if decided is not None:
@@ -99,17 +100,16 @@ class Columns:
             found = np.where(own != State.GIVEN, own, found)
         return found.astype(np.uint8, copy=False)
 
-    def _award_states(self, rule: Rule) -> NDArray[np.uint8]:
-        column = self.snapshot.awards.get(self.code)
-        if column is not None:
-            return self._cut(column.state)
-        names = [group["name"] for group in rule.settings().get("groups", ())]
+    def _award_states(self, rule: AwardRule) -> NDArray[np.uint8]:
+        """Given where anybody awarded; the groups' single awards where the rule has groups, else the one award."""
+        if not rule.groups:
+            column = self.snapshot.awards.get(self.code)
+            return np.full(self.count, int(State.MISSING), np.uint8) if column is None else self._cut(column.state)
         awarded = np.zeros(self.count, bool)
-        for name in names:
-            single = self.snapshot.group_awards.get((self.code, name))
+        for group in rule.groups:
+            single = self.snapshot.group_awards.get((self.code, group.name))
             if single is not None and single.offsets is not None:
-                lengths = np.diff(single.offsets)
-                awarded |= (self._cut(lengths) > 0) & (self._cut(single.state) == State.GIVEN)
+                awarded |= (self._cut(np.diff(single.offsets)) > 0) & (self._cut(single.state) == State.GIVEN)
         return np.where(awarded, np.uint8(State.GIVEN), np.uint8(State.MISSING)).astype(np.uint8)
 
     def _clean(self, values: NDArray[Any]) -> Whole:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.scoring.numbers import parse_decimal, scaled
+from service.scoring.whole import whole_array
 
 States = NDArray[np.uint8]
 Numbers = NDArray[Any]
@@ -115,12 +116,7 @@ def _exact(value: str | int | Decimal) -> Decimal:
 
 def whole_numbers(values: Iterable[int]) -> Numbers:
     """Python ints as an int64 array where all fit, else as an object array."""
-    listed = list(values)
-    if all(-(2**63) <= value < 2**63 for value in listed):
-        return np.array(listed, np.int64)
-    wide = np.empty(len(listed), object)
-    wide[:] = listed
-    return wide
+    return whole_array(list(values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,13 @@ def wide(value: Value) -> Value:
     return np.array(int(value), object)
 
 
+def _machine_words(value: NDArray[Any]) -> NDArray[Any]:
+    """Narrower whole numbers as int64: in their own type they would wrap long before any bound is reached."""
+    if value.dtype.kind not in "iub":
+        raise TypeError(f"whole numbers are needed, not {value.dtype}")
+    return value.astype(object if value.dtype == np.uint64 else np.int64)
+
+
 def _fits(low: int, high: int) -> bool:
     return low > -LIMIT and high < LIMIT
 
@@ -57,6 +64,8 @@ class Whole:
             return value
         if not isinstance(value, np.ndarray):
             return cls(int(value), int(value), int(value))
+        if value.dtype != np.int64 and value.dtype != object:
+            value = _machine_words(value)
         if not value.size:
             return cls(value, 0, 0)
         low, high = int(value.min()), int(value.max())
@@ -187,8 +196,9 @@ def whole_rationals(values: Sequence[Fraction]) -> tuple[Whole, Whole]:
 
 def whole_array(values: Sequence[int]) -> NDArray[Any]:
     """Python ints as an int64 array where all fit, else as an object array."""
-    if all(-LIMIT < value < LIMIT for value in values):
+    try:
         return np.array(values, np.int64)
-    found = np.empty(len(values), object)
-    found[:] = values
-    return found
+    except OverflowError:
+        found = np.empty(len(values), object)
+        found[:] = values
+        return found

@@ -18,6 +18,8 @@ from service.scoring.text import Text
 from service.scoring.whole import Whole
 
 METHODS = {"MEAN": Text("平均", "mean"), "TRIMMED_MEAN": Text("去掉最高分和最低分后平均", "trimmed mean")}
+APART_FROM = 3
+"""Groups in which fewer awarded are never shown apart, so that nobody's own award can be read off."""
 TRIM_FROM = 3
 """A trimmed mean drops the highest and the lowest only when at least so many awarded."""
 
@@ -127,23 +129,22 @@ class AwardRule(ScoredRule):
                 f"awarded {show(unit.award)} of {show(full_marks)}",
             )
             return Work(show(unit.award), unit.award, text)
-        means = []
-        for group in self.groups:
-            mean = group_mean(unit.group_awards(group.name), group.method)
-            if mean is not None:
-                means.append((group, mean))
-        marks = _weighted([(group.weight, mean) for group, mean in means])
-        total = show(sum((group.weight for group, _ in means), Fraction(0)))
-        formula = "(" + " + ".join(f"{show(group.weight)} × {show(mean)}" for group, mean in means) + f") ÷ {total}"
-        text = Text(
-            "各组平均："
-            + "、".join(f"{group.name}{show(mean)}分" for group, mean in means)
-            + f"，加权得{show(marks)}分",
-            "group means: "
-            + ", ".join(f"{group.name} {show(mean)}" for group, mean in means)
-            + f"; weighted {show(marks)}",
+        awards = [(group, unit.group_awards(group.name)) for group in self.groups]
+        means = [
+            (group, mean, len(own)) for group, own in awards if (mean := group_mean(own, group.method)) is not None
+        ]
+        marks = _weighted([(group.weight, mean) for group, mean, _ in means])
+        count = sum(own for _, _, own in means)
+        if any(own < APART_FROM for _, _, own in means):
+            text = Text(f"{count}人评分，加权得{show(marks)}分", f"{count} awards, weighted {show(marks)}")
+            return Work(show(marks), marks, text)
+        total = show(sum((group.weight for group, _, _ in means), Fraction(0)))
+        formula = "(" + " + ".join(f"{show(group.weight)} × {show(mean)}" for group, mean, _ in means) + f") ÷ {total}"
+        zh = "、".join(f"{group.name}{show(mean)}分" for group, mean, _ in means)
+        en = ", ".join(f"{group.name} {show(mean)}" for group, mean, _ in means)
+        return Work(
+            formula, marks, Text(f"各组平均：{zh}，加权得{show(marks)}分", f"group means: {en}; weighted {show(marks)}")
         )
-        return Work(formula, marks, text)
 
 
 def group_mean(awards: list[Fraction], method: str) -> Fraction | None:
