@@ -183,8 +183,8 @@ class TaskFilter:
     )
     unit_id: ID | None = condition(
         "About this organisation unit.",
-        """{r}.cycle_unit_id IN (SELECT fu.id FROM cycle_units fu
-           WHERE fu.tenant_id = {tenant} AND fu.unit_id = {value})""",
+        """{r}.cycle_unit_id = ANY (ARRAY(SELECT fu.id FROM cycle_units fu
+           WHERE fu.tenant_id = {tenant} AND fu.unit_id = {value}))""",
         of="OrgUnit",
     )
     under_id: ID | None = condition(

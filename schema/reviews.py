@@ -50,11 +50,11 @@ from service.errors import Invalid, Issue, Path
 from service.reports.rights import (
     ASSESSMENT_NARROWED,
     ASSESSMENT_VISIBLE,
-    DEPARTMENTS,
     HELD,
     LEAF_NARROWED,
     OWN_UNIT,
     covers,
+    departments,
 )
 from service.reviews import Decision, ReviewSpec, SelfScoreSpec
 from service.reviews.marks import FULL_MARKS
@@ -125,7 +125,7 @@ PRINTED = "(SELECT io.print_order FROM indicators io WHERE io.tenant_id = {tenan
 
 NAMES_SHOWN = f"""(SELECT {{by}} = {{actor}} OR NOT {OWN_UNIT.replace("{t}", "na")} AND (
         {covers("('REVIEWER', 'ORGANISER')", ASSESSMENT_NARROWED).replace("{t}", "na")}
-        OR EXISTS (SELECT 1 {DEPARTMENTS} AND {ASSESSMENT_NARROWED.replace("{t}", "na")}
+        OR EXISTS (SELECT 1 {departments()} AND {ASSESSMENT_NARROWED.replace("{t}", "na")}
             AND EXISTS (SELECT 1 FROM indicator_responsibles nr WHERE nr.tenant_id = {{tenant}}
                 AND nr.indicator_id = na.indicator_id AND nr.unit_id = go.unit_id)))
     FROM assessments na WHERE na.tenant_id = {{tenant}} AND na.id = {{assessment}})"""
@@ -180,17 +180,17 @@ class AssessmentFilter:
     cycle_id: ID | None = condition("In this cycle.", "{r}.cycle_id = {value}", of="Cycle")
     indicator_ids: list[ID] | None = condition(
         "Of these leaves, or of leaves below these nodes.",
-        """{r}.indicator_id IN (WITH RECURSIVE below AS (
+        """{r}.indicator_id = ANY (ARRAY(WITH RECURSIVE below AS (
                SELECT bi.id FROM indicators bi WHERE bi.tenant_id = {tenant} AND bi.id = ANY({value})
                UNION ALL SELECT bc.id FROM below bb
                JOIN indicators bc ON bc.tenant_id = {tenant} AND bc.parent_id = bb.id)
-           SELECT bb.id FROM below bb)""",
+           SELECT bb.id FROM below bb))""",
         of="Indicator",
     )
     unit_id: ID | None = condition(
         "Of this organisation unit.",
-        """{r}.cycle_unit_id IN (SELECT fu.id FROM cycle_units fu
-           WHERE fu.tenant_id = {tenant} AND fu.unit_id = {value})""",
+        """{r}.cycle_unit_id = ANY (ARRAY(SELECT fu.id FROM cycle_units fu
+           WHERE fu.tenant_id = {tenant} AND fu.unit_id = {value}))""",
         of="OrgUnit",
     )
     under_id: ID | None = condition(
@@ -358,7 +358,7 @@ AWARD_QUEUE = _queue("AWARD")
 
 _LEAVES = f"""SELECT DISTINCT lc.id AS cycle_id, lc.starts_on, li.id AS indicator_id, li.print_order,
         lu.id AS unit_id, lu.code
-    FROM (SELECT gg.*, go.unit_id AS department {DEPARTMENTS}) gg
+    FROM (SELECT gg.*, go.unit_id AS department {departments()}) gg
     JOIN cycles lc ON lc.tenant_id = gg.tenant_id AND lc.state NOT IN ('DRAFT', 'ARCHIVED')
     JOIN indicators li ON li.tenant_id = lc.tenant_id AND li.scheme_version_id = lc.scheme_version_id AND li.leaf
     JOIN org_units lu ON lu.tenant_id = gg.tenant_id AND lu.id = gg.department

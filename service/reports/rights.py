@@ -29,7 +29,6 @@ IN_FORCE = "(gg.valid_to IS NULL OR gg.valid_to >= {today})"
 """Of a grant `gg`: it has not ended."""
 
 HELD = f"gg.tenant_id = {{tenant}} AND gg.holder_id = {{actor}} AND {IN_FORCE}"
-
 """Of a grant `gg`: the viewer holds it today."""
 
 _CATEGORY = """(gg.category_ids = '{}' OR EXISTS (SELECT 1 FROM cycle_units nu
@@ -64,24 +63,47 @@ ASSESSMENT_NARROWED = f"""{_CATEGORY}
 """Of a grant `gg` and an assessment: what the grant is narrowed to includes it."""
 
 
+_PLAIN = "gg.category_ids = '{}' AND gg.indicator_codes = '{}' AND gg.data_item_ids = '{}'"
+_NARROWS = """EXISTS (SELECT 1 FROM grants gn WHERE gn.tenant_id = {tenant} AND gn.holder_id = {actor}
+    AND (gn.category_ids <> '{}' OR gn.indicator_codes <> '{}' OR gn.data_item_ids <> '{}'))"""
+
+
+def granted(grants: str, narrowed: str) -> str:
+    """Predicate: there is a grant among `grants` (FROM … WHERE over `gg`) whose narrowing includes {t}.
+
+    `grants` is tied to {t} by equalities in its WHERE alone. So PostgreSQL may probe it for one row or hash it for
+    many; what a grant is narrowed to is asked row by row, and only of viewers who have such grants.
+    """
+    return f"""(EXISTS (SELECT 1 {grants} AND {_PLAIN})
+        OR {_NARROWS} AND EXISTS (SELECT 1 {grants} AND NOT ({_PLAIN}) AND {narrowed}))"""
+
+
 def covers(roles: str, narrowed: str) -> str:
     """Predicate: the viewer holds one of the roles at the unit of {t} or above it, as of the opening."""
-    return f"""EXISTS (SELECT 1 FROM grants gg
+    return granted(
+        f"""FROM grants gg
         JOIN cycle_unit_ancestors ga ON ga.tenant_id = gg.tenant_id AND ga.ancestor_id = gg.unit_id
-             AND ga.cycle_unit_id = {{t}}.cycle_unit_id
-        WHERE {HELD} AND gg.role IN {roles} AND {narrowed})"""
+        WHERE {HELD} AND gg.role IN {roles} AND ga.cycle_unit_id = {{t}}.cycle_unit_id""",
+        narrowed,
+    )
 
 
-# An assessor stands for the departments that its grant covers; a reviewer for the very one where it is appointed.
-DEPARTMENTS = f"""FROM grants gg
-    JOIN org_unit_ancestors go ON go.tenant_id = gg.tenant_id AND go.ancestor_id = gg.unit_id
-    WHERE {HELD} AND (gg.role = 'ASSESSOR' OR gg.role = 'REVIEWER' AND go.depth = 0)"""
-"""FROM and WHERE over grants `gg` and the departments `go` that the viewer stands for by them."""
+def departments(joins: str = "") -> str:
+    """FROM and WHERE over grants `gg` and the departments `go` that the viewer stands for by them.
 
-_ITEM_RESPONSIBLE = """go.unit_id = ANY (array_append((SELECT sv.responsible_unit_ids FROM cycles sc
-    JOIN scheme_version_items sv ON sv.tenant_id = sc.tenant_id AND sv.scheme_version_id = sc.scheme_version_id
-    WHERE sc.tenant_id = {tenant} AND sc.id = {t}.cycle_id AND sv.data_item_id = {t}.data_item_id),
-    {t}.responsible_unit_id))"""
+    An assessor stands for the departments that its grant covers, a reviewer for the very one where it is appointed.
+    """
+    return f"""FROM grants gg
+        JOIN org_unit_ancestors go ON go.tenant_id = gg.tenant_id AND go.ancestor_id = gg.unit_id {joins}
+        WHERE {HELD} AND (gg.role = 'ASSESSOR' OR gg.role = 'REVIEWER' AND go.depth = 0)"""
+
+
+_RESPONSIBLE_ITEMS = """
+    JOIN scheme_version_items sv ON sv.tenant_id = go.tenant_id AND go.unit_id = ANY (sv.responsible_unit_ids)
+    JOIN cycles sc ON sc.tenant_id = sv.tenant_id AND sc.scheme_version_id = sv.scheme_version_id"""
+_RESPONSIBLE_LEAVES = """
+    JOIN indicator_responsibles vr ON vr.tenant_id = go.tenant_id AND vr.unit_id = go.unit_id"""
+_THE_ITEM = "sv.data_item_id = {t}.data_item_id AND sc.id = {t}.cycle_id"
 
 OWN_UNIT = """EXISTS (SELECT 1 FROM cycle_units ou
     JOIN grants og ON og.tenant_id = ou.tenant_id AND og.unit_id = ou.unit_id
@@ -90,26 +112,32 @@ OWN_UNIT = """EXISTS (SELECT 1 FROM cycle_units ou
            WHERE ot.tenant_id = {tenant} AND ot.id = {actor})))"""
 """Of a task or assessment: it is about a unit that the actor, or the person it acts for, works for itself."""
 
+_LEAVES_OF_ITEM = f"""{_RESPONSIBLE_LEAVES}
+    JOIN indicators vn ON vn.tenant_id = vr.tenant_id AND vn.id = vr.indicator_id
+    JOIN indicator_items vi ON vi.tenant_id = vn.tenant_id AND vi.indicator_id = vn.id
+    JOIN cycles vc ON vc.tenant_id = vn.tenant_id AND vc.scheme_version_id = vn.scheme_version_id"""
+
 TASK_VISIBLE = f"""({{all}} OR {covers(READERS, TASK_NARROWED)}
-    OR EXISTS (SELECT 1 {DEPARTMENTS} AND {TASK_NARROWED} AND ({_ITEM_RESPONSIBLE}
-        OR EXISTS (SELECT 1 FROM indicator_responsibles vr
-            JOIN indicator_items vi ON vi.tenant_id = vr.tenant_id AND vi.indicator_id = vr.indicator_id
-            JOIN assessments va ON va.tenant_id = vi.tenant_id AND va.indicator_id = vi.indicator_id
-                 AND va.cycle_unit_id = {{t}}.cycle_unit_id
-            WHERE vr.tenant_id = {{tenant}} AND vr.unit_id = go.unit_id
-              AND vi.data_item_id = {{t}}.data_item_id))))"""
+    OR {granted(f"{departments(_RESPONSIBLE_ITEMS)} AND {_THE_ITEM}", TASK_NARROWED)}
+    OR {
+    granted(
+        f"{departments(_LEAVES_OF_ITEM)} AND vi.data_item_id = {{t}}.data_item_id AND vc.id = {{t}}.cycle_id",
+        TASK_NARROWED,
+    )
+})"""
 """Of a task: its unit lies under a grant of the viewer, or its item, or a leaf that uses it, is its department's."""
 
+_ITEMS_OF_LEAF = f"""{_RESPONSIBLE_ITEMS}
+    JOIN indicator_items vi ON vi.tenant_id = sv.tenant_id AND vi.data_item_id = sv.data_item_id"""
+
 ASSESSMENT_VISIBLE = f"""({{all}} OR {covers(READERS, ASSESSMENT_NARROWED)}
-    OR EXISTS (SELECT 1 {DEPARTMENTS} AND {ASSESSMENT_NARROWED} AND (
-        EXISTS (SELECT 1 FROM indicator_responsibles vr WHERE vr.tenant_id = {{tenant}}
-            AND vr.indicator_id = {{t}}.indicator_id AND vr.unit_id = go.unit_id)
-        OR EXISTS (SELECT 1 FROM indicator_items vi
-            JOIN cycles vc ON vc.tenant_id = vi.tenant_id AND vc.id = {{t}}.cycle_id
-            JOIN scheme_version_items vs ON vs.tenant_id = vc.tenant_id
-                 AND vs.scheme_version_id = vc.scheme_version_id AND vs.data_item_id = vi.data_item_id
-            WHERE vi.tenant_id = {{tenant}} AND vi.indicator_id = {{t}}.indicator_id
-              AND go.unit_id = ANY (vs.responsible_unit_ids)))))"""
+    OR {granted(f"{departments(_RESPONSIBLE_LEAVES)} AND vr.indicator_id = {{t}}.indicator_id", ASSESSMENT_NARROWED)}
+    OR {
+    granted(
+        f"{departments(_ITEMS_OF_LEAF)} AND vi.indicator_id = {{t}}.indicator_id AND sc.id = {{t}}.cycle_id",
+        ASSESSMENT_NARROWED,
+    )
+})"""
 """Of an assessment: its unit lies under a grant of the viewer, or its leaf or one of its items is its department's."""
 
 REPORT_VISIBLE = f"({{all}} OR {covers(READERS, _CATEGORY)})"
@@ -119,8 +147,9 @@ SECRETARY_OF_REPORT = covers("('SECRETARY')", _CATEGORY)
 """Of a report: the viewer reports for its unit."""
 
 FILLS_AS_UNIT = covers("('SECRETARY')", TASK_NARROWED)
-FILLS_AS_DEPARTMENT = f"""EXISTS (SELECT 1 {DEPARTMENTS} AND gg.role = 'ASSESSOR' AND {TASK_NARROWED}
-    AND {_ITEM_RESPONSIBLE})"""
+FILLS_AS_DEPARTMENT = granted(
+    f"{departments(_RESPONSIBLE_ITEMS)} AND gg.role = 'ASSESSOR' AND {_THE_ITEM}", TASK_NARROWED
+)
 
 FILLS_SIDE = f"""CASE {{t}}.filler WHEN 'UNIT' THEN {FILLS_AS_UNIT}
     WHEN 'RESPONSIBLE_UNIT' THEN {FILLS_AS_DEPARTMENT} ELSE false END"""

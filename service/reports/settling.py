@@ -35,11 +35,13 @@ async def lock_leaves_of(tx: Transaction, task_ids: Collection[UUID]) -> None:
                  AND am.indicator_id = ii.indicator_id
             WHERE ta.tenant_id = $1 AND ta.id = ANY ($2::uuid[])
         ), held AS (
-            SELECT id FROM tasks WHERE tenant_id = $1 AND (id = ANY ($2::uuid[]) OR id IN (
+            SELECT id FROM tasks WHERE tenant_id = $1 AND id IN (
+                SELECT unnest($2::uuid[])
+                UNION
                 SELECT tb.id FROM leaves le
                 JOIN indicator_items ij ON ij.tenant_id = $1 AND ij.indicator_id = le.indicator_id
                 JOIN tasks tb ON tb.tenant_id = $1 AND tb.cycle_unit_id = le.cycle_unit_id
-                     AND tb.data_item_id = ij.data_item_id))
+                     AND tb.data_item_id = ij.data_item_id)
             ORDER BY id FOR NO KEY UPDATE
         )
         SELECT count(*) FROM held
