@@ -625,11 +625,13 @@ class CycleMessage:
 async def _state(context: Context, row: Any) -> str:
     """A digest of the cycle's state, of its opening's progress, and of its counters."""
     statement = context.statement()
-    key = statement.bind(value_of(row, "id"), "uuid")
-    counters = statement.render(CYCLE_STATS, t="cy")
-    sql = f"""SELECT cy.version, oj.change_seq, st.* FROM cycles cy
-              LEFT JOIN jobs oj ON oj.tenant_id = cy.tenant_id AND oj.id = cy.opening_job_id
-              CROSS JOIN LATERAL ({counters}) st WHERE cy.tenant_id = $1 AND cy.id = {key}"""
+    sql = statement.render(
+        f"""SELECT cy.version, oj.change_seq, st.* FROM cycles cy
+            LEFT JOIN jobs oj ON oj.tenant_id = {{tenant}} AND oj.id = cy.opening_job_id
+            CROSS JOIN LATERAL ({CYCLE_STATS}) st
+            WHERE cy.tenant_id = {{tenant}} AND cy.id = {statement.bind(value_of(row, "id"), "uuid")}""",
+        t="cy",
+    )
     found = await context.fetch(sql, statement)
     return hashlib.sha256(repr([tuple(each) for each in found]).encode()).hexdigest()[:32]
 

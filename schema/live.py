@@ -74,6 +74,8 @@ async def changes(
         yield None
         return
     while True:
+        # Whatever was read since the last look was of an older snapshot.
+        await context.close()
         begun = time.monotonic()
         try:
             row = await load_row(context, cls, key)
