@@ -273,6 +273,32 @@ async def open_cycle(db: Database, tenant: District, *, due_in: int = 10, grace_
     return OpenCycle(db, tenant, cycle_id, version_id, due_on, units, members, categories, items, leaves)
 
 
+async def read_cycle(db: Database, tenant: District, cycle_id: UUID) -> OpenCycle:
+    """A cycle that was opened by other means: its rows by code."""
+    async with db.transaction(tenant.id) as tx:
+        cycle = await tx.fetchrow("SELECT * FROM cycles WHERE tenant_id = $1 AND id = $2", tenant.id, cycle_id)
+        assert cycle is not None
+
+        async def keyed(sql: str, *arguments: Any) -> dict[str, UUID]:
+            return {row["code"]: row["id"] for row in await tx.fetch(sql, tenant.id, *arguments)}
+
+        return OpenCycle(
+            db,
+            tenant,
+            cycle_id,
+            cycle["scheme_version_id"],
+            cycle["due_on"],
+            await keyed("SELECT code, id FROM org_units WHERE tenant_id = $1"),
+            await keyed("SELECT code, id FROM cycle_units WHERE tenant_id = $1 AND cycle_id = $2", cycle_id),
+            await keyed("SELECT code, id FROM categories WHERE tenant_id = $1"),
+            await keyed("SELECT code, id FROM data_items WHERE tenant_id = $1"),
+            await keyed(
+                "SELECT code, id FROM indicators WHERE tenant_id = $1 AND scheme_version_id = $2 AND leaf",
+                cycle["scheme_version_id"],
+            ),
+        )
+
+
 class _Rows:
     """Rows to insert, in order."""
 

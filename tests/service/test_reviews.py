@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from service import reviews
-from service.access import Actor, Role
+from service.access import Actor, Role, system_actor
 from service.errors import AccessDenied, ErrorCode, IllegalState, Invalid, NotFound, VersionConflict
 from service.ids import encode_id
 from service.reports import Content
@@ -30,8 +30,10 @@ from service.reviews import (
 from service.reviews.deciding import working_day_after
 from tenants.database import Database, Transaction
 from tenants.provisioning import District
+from tests.bench.loading import load
 from tests.conftest import MakeTenant
-from tests.factories import OpenCycle, midnight_after, open_cycle, today
+from tests.factories import OpenCycle, midnight_after, open_cycle, read_cycle, today
+from tests.service.cycling import opened
 from tests.service.test_reports import fill, send, submit
 
 pytestmark = pytest.mark.anyio
@@ -530,3 +532,18 @@ async def test_self_scores_are_the_units_own_and_never_judge(cycle: OpenCycle) -
         with pytest.raises(IllegalState) as late:
             await reviews.save_self_scores(tx, secretary, scores=[SelfScoreSpec(key, 1, "5")])
     assert late.value.code is ErrorCode.DEADLINE_PASSED
+
+
+async def test_what_an_opening_makes_can_be_filled_submitted_and_judged(db: Database, tenant: District) -> None:
+    async with db.transaction(tenant.id) as tx:
+        loaded = await load(tx, units=3, items=2, categories=1, due_on=today() + timedelta(days=3))
+    await opened(db, system_actor(tenant.id), loaded.cycle_id)
+    cycle = await read_cycle(db, tenant, loaded.cycle_id)
+    secretary = await reported(cycle, "u1", i1="80", i2="90.5")
+    reviewer = await cycle.person((Role.REVIEWER, "t1"))
+    await judge(cycle, reviewer, ("u1", "l1", Accept()), ("u1", "l2", Return("核对", working_days=1)))
+    await fill(cycle, secretary, "u1", i2="91")
+    await submit(cycle, secretary, "u1")
+    await judge(cycle, reviewer, ("u1", "l2", Accept()))
+    assert [(await cycle.assessment("u1", leaf))["settled_numbers"] for leaf in ("l1", "l2")] == [[80], [91]]
+    assert {(await cycle.task("u1", item))["state"] for item in ("i1", "i2")} == {"SETTLED"}
