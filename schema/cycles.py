@@ -61,6 +61,7 @@ from service.access import Actor as Caller
 from service.access import Role
 from service.cycles import STEPS, CycleSpec, Step, TargetRow
 from service.errors import ErrorCode
+from service.reports.rights import REPORT_STATE, REPORT_VISIBLE
 from service.scoring.text import Text
 from tenants.database import Transaction
 
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from schema.jobs import Job
     from schema.publications import Publication
     from schema.rankings import RankingRun
-    from schema.reports import Report, Task
+    from schema.reports import Report, ReportState, Task
     from schema.reviews import Assessment
     from schema.schemes import SchemeVersion
 
@@ -301,6 +302,11 @@ class CycleUnitFilter:
     has_returned: bool | None = condition(
         "Only with, or without, returned values of their own.",
         f"EXISTS (SELECT 1 {_UNIT_TASKS} AND ct.state = 'RETURNED' AND {_SEEN}) = {{value}}",
+    )
+    report_states: "list[ReportState] | None" = condition(
+        "With a report in these states.",
+        f"""EXISTS (SELECT 1 FROM reports rs WHERE rs.tenant_id = {{tenant}} AND rs.cycle_unit_id = {{r}}.id
+            AND {REPORT_VISIBLE.replace("{t}", "rs")} AND {REPORT_STATE.replace("{t}", "rs")} = ANY({{value}}))""",
     )
 
 

@@ -438,3 +438,31 @@ async def test_the_last_cycles_value_stands_beside(cycle: OpenCycle, ask_as: Any
         "cycle": {"name": "2026年度考核"},
         "value": {"__typename": "NumberValue", "number": "77"},
     }
+
+
+async def test_units_are_found_by_the_state_of_their_report(cycle: OpenCycle, ask_as: Any) -> None:
+    first, second, third = [await cycle.person((Role.SECRETARY, unit)) for unit in ("b1", "b2", "b3")]
+    await fill(cycle, first, "b1", M="4")
+    await fill(cycle, second, "b2", M="4", A="4")
+    await submit(cycle, second, "b2", "M")
+    counts = Content(counts=[("yes", 1)])
+    values = {"M": "4", "A": "4", "C": Content(choice="good"), "K": counts, "S": Content(scores=["90"])}
+    await fill(cycle, third, "b3", **values)
+    await submit(cycle, third, "b3")
+    organiser = ask_as(await cycle.person((Role.ORGANISER, "root")))
+    town = ask_as(await cycle.person((Role.REVIEWER, "t2")))
+    query = """query ($id: ID!, $states: [ReportState!]) { cycle(id: $id) {
+        units(filter: { reportStates: $states }) { edges { node { code report { state } } } } } }"""
+
+    async def found(caller: Caller, *states: str) -> list[str]:
+        data = await caller.ask(query, id=encode_id("Cycle", cycle.id), states=list(states))
+        nodes = [edge["node"] for edge in data["cycle"]["units"]["edges"]]
+        assert {node["report"]["state"] for node in nodes} <= set(states)
+        return [node["code"] for node in nodes]
+
+    assert await found(organiser, "DRAFTED") == ["b1"]
+    assert await found(organiser, "PARTLY_SUBMITTED") == ["b2"]
+    assert await found(organiser, "SUBMITTED") == ["b3"]
+    assert await found(organiser, "UNTOUCHED") == ["d2", "b4"]
+    assert await found(organiser, "SETTLED", "RETURNED") == []
+    assert await found(town, "DRAFTED", "UNTOUCHED") == ["b4"]
