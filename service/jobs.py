@@ -302,14 +302,17 @@ class Claim:
 
 
 async def claim(db: Database, tenant_id: UUID, job_id: UUID) -> Claim | None:
-    """Take a job that is due, or None where another has it, it is not due, or its tenant has enough running."""
+    """Take a job that is due, or None where another has it, it is not due, or its tenant has enough running.
+
+    A kind that this program does not know, of a newer version, is left to workers that do.
+    """
     async with db.transaction(tenant_id) as tx:
         row = await tx.fetchrow(
             f"""
             UPDATE jobs SET state = 'RUNNING', fence = fence + 1, attempts = attempts + 1, started_at = now(),
                 lease_until = now() + interval '{LEASE_SECONDS} s', stage = NULL, percent = 0, units_done = 0,
                 units_total = 0, finished_at = NULL, change_seq = change_seq + 1
-            WHERE tenant_id = $1 AND id = $2 AND state = 'QUEUED' AND run_at <= now()
+            WHERE tenant_id = $1 AND id = $2 AND state = 'QUEUED' AND run_at <= now() AND kind = ANY ($3::text[])
               AND (SELECT count(*) FROM jobs busy WHERE busy.tenant_id = $1 AND busy.state = 'RUNNING')
                   < {MAX_RUNNING_PER_TENANT}
             RETURNING kind, fence, want_seq, attempts, crashes, max_attempts, subject_type, subject_id, arguments,
@@ -317,6 +320,7 @@ async def claim(db: Database, tenant_id: UUID, job_id: UUID) -> Claim | None:
             """,
             tenant_id,
             job_id,
+            list(KINDS),
         )
         if row is None:
             return None
@@ -594,11 +598,12 @@ async def due(db: Database, *, limit: int, skip: Iterable[UUID] = ()) -> list[Du
                            + (SELECT count(*) FROM jobs busy WHERE busy.state = 'RUNNING'
                               AND busy.tenant_id = d.tenant_id) AS turn
                 FROM (SELECT tenant_id, id, fence, run_at FROM jobs WHERE state = 'QUEUED' AND run_at <= now()
-                      AND id <> ALL ($2::uuid[]) ORDER BY run_at LIMIT 5000) d
+                      AND id <> ALL ($2::uuid[]) AND kind = ANY ($3::text[]) ORDER BY run_at LIMIT 5000) d
             ) turns WHERE turn <= {MAX_RUNNING_PER_TENANT} ORDER BY turn, waited DESC LIMIT $1
             """,
             limit,
             list(skip),
+            list(KINDS),
         )
     return [DueJob(row["tenant_id"], row["id"], row["fence"], row["waited"]) for row in rows]
 

@@ -20,9 +20,9 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **settings.environment(), "KAOPING_LOG_LEVEL": "warning"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installation(environment: dict[str, str]) -> Iterator[Installation]:
-    """One API process and one worker."""
+    """One API process and one worker; gone before other tests run workers of their own on the same servers."""
     kaoping = [sys.executable, "-m", "service.main"]
     serve = subprocess.Popen(
         [*kaoping, "serve", "--port", "0", "--host", "127.0.0.1", "--with-parent"],
