@@ -4,7 +4,7 @@ These are plain data, read by two engines: the stock resolvers (`schema.stock`) 
 SQL is a template of `schema.sql`. `schema.mapping` has the words with which types are written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,7 +159,22 @@ class Paged(Reach):
     countable: bool
 
 
-Declaration = Identifier | Column | Expression | Embedded | Document | Relation | Listing | ByIds | Reference | Paged
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What SQL can't say: reckoned in Python from columns of the row (the whole document), for many rows at once.
+
+    `by` takes the operation's context and the records; it gives a plain value for each, or the document of a value
+    object or of a list of them.
+    """
+
+    by: Callable[[Any, Sequence[Mapping[str, Any]]], Awaitable[Sequence[Any]]]
+    needs: tuple[str, ...] = ()
+    """Columns of {t} that the records have."""
+
+
+Declaration = (
+    Identifier | Column | Expression | Embedded | Document | Relation | Listing | ByIds | Reference | Paged | Computed
+)
 
 
 def spoken(parts: Sequence[str | None]) -> str:

@@ -35,12 +35,13 @@ The rules:
 - `value` types have no id. They come from `embedded` (columns of the same row), from `rows=` (columns of a query), or
   from `document` (keys of a JSON column; numbers are kept as strings there, so nothing passes through a float).
 - `Variants(by, types)` picks the type of a row for interfaces and unions; `reference` reaches rows of several tables.
-- A method under `@resolved("Description.")` is a Python resolver: it works, and can't be planned. Avoid it.
+- `computed` says that a function reckons the value from columns of the row (what is said in words, what the scoring
+  engine explains). A method under `@resolved("Description.")` is a Python resolver, which can't be planned. Avoid it.
 """
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, EnumMeta
 from functools import cached_property
 from types import MappingProxyType
@@ -60,6 +61,7 @@ from schema.declarations import (
     Argument,
     ByIds,
     Column,
+    Computed,
     Condition,
     Declaration,
     Document,
@@ -92,6 +94,7 @@ __all__ = [
     "by_id",
     "by_ids",
     "column",
+    "computed",
     "condition",
     "connection",
     "describe",
@@ -253,6 +256,16 @@ def column(description: str, name: str = "", *, deprecated: str | None = None) -
 def expression(description: str, sql: str, *, arguments: Sequence[Argument] = ()) -> Any:
     """A scalar reckoned in SQL over {t}."""
     return _mapped(description, Expression(sql, tuple(arguments)))
+
+
+def computed(
+    description: str,
+    by: Callable[[Any, Sequence[Mapping[str, Any]]], Awaitable[Sequence[Any]]],
+    *,
+    needs: Sequence[str] = (),
+) -> Any:
+    """What SQL can't say: `by(context, records)` gives it for many rows at once, from the columns named in `needs`."""
+    return _mapped(description, Computed(by, tuple(needs)))
 
 
 def embedded(description: str, *, present: str | None = None, variants: Variants | None = None) -> Any:

@@ -17,6 +17,7 @@ from strawberry.types.union import StrawberryUnion
 from schema.declarations import (
     ByIds,
     Column,
+    Computed,
     Document,
     Embedded,
     Listing,
@@ -99,6 +100,8 @@ def _columns_of_field(field: "MappedField") -> Iterable[str]:
             yield name
         case Relation(on=on) | Listing(on=on) | Paged(on=on):
             yield from on
+        case Computed(needs=needs):
+            yield from needs
         case Reference(kind, key):
             yield from (name for name in (kind, key) if not is_sql(name))
         case Embedded(present, variants):

@@ -17,13 +17,13 @@ the data items that it uses, so that what is said in words needs nothing else.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from strawberry import UNSET, Info
+from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
 from schema.context import Context
@@ -31,6 +31,7 @@ from schema.mapping import (
     ID,
     Variants,
     column,
+    computed,
     described,
     document,
     enumeration,
@@ -40,12 +41,11 @@ from schema.mapping import (
     relation,
     value,
 )
-from schema.resolvers import resolved
-from schema.rows import record_of
 from schema.scalars import DecimalText
 from service.errors import Path
 from service.language import say
 from service.schemes import AsTyped, describe_check, describe_quantity, describe_rule
+from service.scoring import Text
 
 if TYPE_CHECKING:
     from schema.items import DataItem
@@ -91,8 +91,8 @@ def part(cls: type[T]) -> type[T]:
     return _make(cls, ())
 
 
-def rule(kind: str) -> Callable[[type[T]], type[T]]:
-    """Make a rule's type and its input of one declaration."""
+def rule(kind: str, *, outside: bool = False) -> Callable[[type[T]], type[T]]:
+    """Make a rule's type and its input of one declaration; `outside` the sum of the tree, where it has no marks F."""
 
     def decorate(cls: type[T]) -> type[T]:
         KINDS[kind] = cls.__name__
@@ -101,7 +101,7 @@ def rule(kind: str) -> Callable[[type[T]], type[T]]:
             "DecimalText | None",
             described("F, where it is neither the printed points nor 100."),
         )
-        return _make(cls, (full,))
+        return _make(cls, () if outside else (full,))
 
     return decorate
 
@@ -231,6 +231,17 @@ def part_document(name: str, given: Any, path: Path) -> dict[str, Any]:
     return made
 
 
+def said(
+    describe: Callable[[Mapping[str, Any]], Text],
+) -> Callable[[Context, Sequence[Mapping[str, Any]]], Awaitable[Sequence[str]]]:
+    """For `computed`: what a document says, in the caller's language."""
+
+    async def say_all(context: Context, documents: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+        return [say(describe(document), context.language) for document in documents]
+
+    return say_all
+
+
 # ---- words of closed lists
 
 
@@ -242,9 +253,23 @@ class RuleKind(Enum):
     COMPLETION = "F·min(actual/target, cap) (按完成率计分)."
     LINEAR = "F·clamp((x−a)/(b−a), 0, 1) (按比例计分)."
     BANDS = "The marks of the first band whose lower bound x reaches (分档计分)."
+    PIECEWISE = "Linear between points, flat outside (分段插值)."
     YES_NO = "Full marks for yes (达标计分)."
+    CHECKLIST = "Marks of the points met (要点计分)."
+    CHOICE = "Marks of the chosen option (选项计分)."
     DEDUCT = "max(F − Σ min(units·p, cap), floor) (扣分制)."
+    NEUTRAL = "Full inside a corridor, less outside by rate per step (适度指标)."
+    IMPROVEMENT = "Against the last cycle's settled value: F·clamp((x−b)/|b|/fullAt, 0, 1) (同比)."
+    BEST_RATIO = "F·x/max over the category, or min/x (比值法)."
+    EFFICACY = "base·F + (1−base)·F·(x−worst)/(best−worst) in the category (功效系数法)."
     MINMAX = "F·(x−worst)/(best−worst) in the category (极差法)."
+    RANK_POINTS = "Marks by rank in the category (排名赋分)."
+    PERCENTILE = "F × strictly lower peers ÷ other peers (百分位)."
+    GRADE_MEAN = "Σ vg·ng / Σ ng over ballots (民主测评)."
+    TRIMMED_MEAN = "Mean without the k highest and k lowest (去掉最高分和最低分)."
+    BONUS = "Sum of confirmed events, outside the sum (加分项)."
+    DEDUCTION = "Sum of confirmed events taken off, outside the sum (减分项)."
+    VETO = "Closed list of grounds with an effect, outside the sum (一票否决)."
 
 
 @enumeration("What a target or denominator of 0 means.")
@@ -270,6 +295,32 @@ class BetterDirection(Enum):
 
     HIGHER = "More is better."
     LOWER = "Less is better."
+
+
+@enumeration("From which end ranks are counted.")
+class RankEnd(Enum):
+    """Ends of a ranking."""
+
+    FIRST = "From the first place."
+    LAST = "From the last place (后n名)."
+
+
+@enumeration("Marks of units that share a rank.")
+class RankTies(Enum):
+    """What equals earn."""
+
+    COMPETITION = "The best rank's marks for all."
+    MEAN = "The mean of their ranks' marks."
+
+
+@enumeration("What a confirmed veto does.")
+class VetoEffect(Enum):
+    """Effects of vetoes."""
+
+    NO_EXCELLENT = "No excellent grade; rank and score stay (不得评优)."
+    ONE_GRADE_DOWN = "One grade lower (降一等次)."
+    LOWEST_GRADE = "Lowest grade, no rank, score still shown (定为末等)."
+    UNRANKED = "Neither rank nor grade (不予排名)."
 
 
 # ---- parts
@@ -300,10 +351,7 @@ class Quantity:
     denominator: Combination | None = parameter("What it is divided by; left out for no division.")
     denominator_zero: TargetZero = parameter("What a denominator of 0 means.", default=TargetZero.NOT_APPLICABLE)
 
-    @resolved("In words, such as 按期办结数÷应办结数.")
-    def text(self, info: Info[Context, None]) -> str:
-        """Said in the caller's language; items keep their names."""
-        return say(describe_quantity(record_of(self)), info.context.language)
+    text: str = computed("In words, such as 按期办结数÷应办结数.", said(describe_quantity))
 
 
 @enumeration("How two quantities are compared.")
@@ -324,10 +372,7 @@ class CrossCheckInfo:
     right: Quantity = parameter("Right side.")
     warning_only: bool = parameter("Whether it may be confirmed instead of mended.", default=False)
 
-    @resolved("In words.")
-    def text(self, info: Info[Context, None]) -> str:
-        """Said in the caller's language."""
-        return say(describe_check(record_of(self)), info.context.language)
+    text: str = computed("In words.", said(describe_check))
 
 
 @part
@@ -340,18 +385,111 @@ class Band:
 
 @part
 class DeductionLine:
-    """One line of a deduction rule: a count, or a shortfall of done against required."""
+    """One line of a deduction rule: a count, a shortfall of done against required, or confirmed events."""
 
     quantity: Quantity | None = parameter("A count.")
     required: Quantity | None = parameter("For a shortfall: what was required (每少1次).")
     done: Quantity | None = parameter("For a shortfall: what was done.")
+    event_indicator_code: str | None = parameter(
+        "For confirmed events: code of the leaf they are filed under; left out, with no count either, for this one."
+    )
     count_name: str | None = parameter("For a counts item: which count.")
     points_each: Decimal = parameter("p, marks per unit.")
     per_units: Decimal = parameter("Size of one unit; 1 by default.", default="1")
     part_units: PartUnits = parameter("How part units count.", default=PartUnits.EXACT)
     cap: Decimal | None = parameter("Most that this line takes.")
-    wipe_out: bool = parameter("One such unit gives 0 for the whole leaf (一票扣完).", default=False)
+    wipe_out: bool = parameter("One such unit or event gives 0 for the whole leaf (一票扣完).", default=False)
     text: str | None = parameter("Printed words of the line.")
+
+
+@part
+class CurvePoint:
+    """One point of a curve."""
+
+    x: Decimal = parameter("Value.")
+    marks: Decimal = parameter("Marks there.")
+
+
+@part
+class ChecklistPoint:
+    """One point of a checklist."""
+
+    data_item: "DataItem" = parameter("A yes-no item.")
+    marks: Decimal | None = parameter("Its marks; left out where all points weigh alike.")
+
+
+@part
+class OptionMarks:
+    """Marks of one option."""
+
+    option: str = parameter("Code of the option.")
+    marks: Decimal = parameter("Its marks.")
+
+
+@part
+class CorridorEnd:
+    """One end of a corridor: a number or an assigned item."""
+
+    value: Decimal | None = parameter("A number.")
+    assigned: "DataItem | None" = parameter("Or an assigned item.")
+    points_per_step: Decimal = parameter("Marks less per step outside.")
+    step: Decimal = parameter("Size of a step.", default="1")
+    part_steps: PartUnits = parameter("How part steps count.", default=PartUnits.EXACT)
+
+
+@part
+class CorridorPlus:
+    """Marks above F."""
+
+    points_per_step: Decimal = parameter("Marks more per step above the upper end.")
+    step: Decimal = parameter("Size of a step.", default="1")
+    cap: Decimal = parameter("Most marks over F.")
+
+
+@part
+class RankMarks:
+    """Marks of one rank."""
+
+    rank: int = parameter("Rank, counted from the chosen end.")
+    marks: Decimal = parameter("Its marks.")
+
+
+@part
+class BallotValue:
+    """What a ballot grade is worth."""
+
+    option: str = parameter("Code of the count.")
+    marks: Decimal = parameter("Marks, out of F.")
+
+
+@part
+class BallotGroup:
+    """A group of voters."""
+
+    name: str = parameter("Name.")
+    weight: Decimal = parameter("Weight among the groups.", default="1")
+    data_item: "DataItem" = parameter("A counts item.")
+    values: list[BallotValue] = parameter('What each grade is worth; "don\'t know" is left out.')
+
+
+@part
+class EventLevel:
+    """A level of events."""
+
+    code: str = parameter("Code.")
+    name: str = parameter("Such as 国家级, 省级.")
+    points: Decimal = parameter("Points of one event.")
+    max_points: Decimal | None = parameter("Most for one event, where the amount may vary.")
+    cap: Decimal | None = parameter("Cap over all events of the level.")
+
+
+@part
+class VetoGround:
+    """A ground of a veto."""
+
+    code: str = parameter("Code.")
+    name: str = parameter("The ground.")
+    basis: str = parameter("Document it rests on.")
 
 
 # ---- rules
@@ -365,10 +503,7 @@ class ScoringRule:
     full: Decimal | None = column("F, where the rule says that it is neither the printed points nor 100.")
     full_marks: Decimal = column("F: the leaf's printed points, or what full says, or 100.", "fullMarks")
 
-    @resolved("The rule in words, in the caller's language.")
-    def text(self, info: Info[Context, None]) -> str:
-        """The standard that would be printed (评分标准)."""
-        return say(describe_rule(record_of(self)), info.context.language)
+    text: str = computed("The rule in words, in the caller's language.", said(describe_rule))
 
 
 @rule("AWARD")
@@ -410,12 +545,40 @@ class BandsRule(ScoringRule):
     bands: list[Band] = parameter("Strictly descending and complete; the last has no bound.")
 
 
+@rule("PIECEWISE")
+class PiecewiseRule(ScoringRule):
+    """Linear between points, flat outside (分段插值)."""
+
+    quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
+    points: list[CurvePoint] = parameter("Strictly ascending in x.")
+
+
 @rule("YES_NO")
 class YesNoRule(ScoringRule):
     """Full marks for yes (达标计分)."""
 
     data_item: "DataItem" = parameter("A yes-no item.")
     full_when: bool = parameter("Which answer earns full marks; true by default.", default=True)
+
+
+@rule("CHECKLIST")
+class ChecklistRule(ScoringRule):
+    """Marks of the points met (要点计分)."""
+
+    points: list[ChecklistPoint] = parameter(
+        "Points, each a yes-no item; empty where done and asked are counts.", default=[]
+    )
+    done: Quantity | None = parameter("Number of points met, where only the number is kept.")
+    asked: Quantity | None = parameter("Number of points asked.")
+    all_or_nothing: bool = parameter("Whether one missing point takes all.", default=False)
+
+
+@rule("CHOICE")
+class ChoiceRule(ScoringRule):
+    """Marks of the chosen option (选项计分)."""
+
+    data_item: "DataItem" = parameter("A choice item.")
+    options: list[OptionMarks] = parameter("Every option of the item once.")
 
 
 @rule("DEDUCT")
@@ -426,12 +589,116 @@ class DeductRule(ScoringRule):
     floor: Decimal = parameter("Least score; 0 by default (扣完为止), negative only on purpose (倒扣).", default="0")
 
 
+@rule("NEUTRAL")
+class NeutralRule(ScoringRule):
+    """Full inside a corridor, less outside by rate per step (适度指标)."""
+
+    quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
+    low: CorridorEnd | None = parameter("Lower end; left out for open.")
+    high: CorridorEnd | None = parameter("Upper end; left out for open.")
+    floor: Decimal = parameter("Least score.", default="0")
+    plus: CorridorPlus | None = parameter("Marks above F for what lies above the upper end.")
+
+
+@rule("IMPROVEMENT")
+class ImprovementRule(ScoringRule):
+    """Against the last cycle's settled value: F·clamp((x−b)/|b|/fullAt, 0, 1) (同比)."""
+
+    quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
+    full_at: Decimal = parameter("Change that earns full marks, such as 0.3.")
+    direction: BetterDirection = parameter("Whether higher or lower is better.", default=BetterDirection.HIGHER)
+
+
+@rule("BEST_RATIO")
+class BestRatioRule(ScoringRule):
+    """F·x/max over the category, or min/x (比值法)."""
+
+    quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
+    direction: BetterDirection = parameter("Whether higher or lower is better.", default=BetterDirection.HIGHER)
+
+
+@rule("EFFICACY")
+class EfficacyRule(ScoringRule):
+    """base·F + (1−base)·F·(x−worst)/(best−worst) in the category (功效系数法)."""
+
+    quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
+    base: Decimal = parameter("Share that the worst still earns, such as 0.6.")
+    direction: BetterDirection = parameter("Whether higher or lower is better.", default=BetterDirection.HIGHER)
+
+
 @rule("MINMAX")
 class MinmaxRule(ScoringRule):
     """F·(x−worst)/(best−worst) in the category (极差法)."""
 
     quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
     direction: BetterDirection = parameter("Whether higher or lower is better.", default=BetterDirection.HIGHER)
+
+
+@rule("RANK_POINTS")
+class RankPointsRule(ScoringRule):
+    """Marks by rank in the category (排名赋分)."""
+
+    quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
+    direction: BetterDirection = parameter("Whether higher or lower is better.", default=BetterDirection.HIGHER)
+    table: list[RankMarks] = parameter("Marks by rank; empty where a step counts.", default=[])
+    count_from: RankEnd = parameter("Whether the table counts from the first or the last place.", default=RankEnd.FIRST)
+    step: Decimal | None = parameter("Marks less per rank.")
+    floor: Decimal = parameter("Least score.", default="0")
+    ties: RankTies = parameter("Marks of units that share a rank.", default=RankTies.COMPETITION)
+
+
+@rule("PERCENTILE")
+class PercentileRule(ScoringRule):
+    """F × strictly lower peers ÷ other peers (百分位)."""
+
+    quantity: Quantity = parameter("x, the settled value or a ratio of combinations.")
+    direction: BetterDirection = parameter("Whether higher or lower is better.", default=BetterDirection.HIGHER)
+
+
+@rule("GRADE_MEAN")
+class GradeMeanRule(ScoringRule):
+    """Σ vg·ng / Σ ng over ballots (民主测评)."""
+
+    groups: list[BallotGroup] = parameter("Groups of voters; one for a single vote.")
+    min_ballots: int = parameter("Under so many ballots a group is not applicable.")
+
+
+@rule("TRIMMED_MEAN")
+class TrimmedMeanRule(ScoringRule):
+    """Mean without the k highest and k lowest (去掉最高分和最低分)."""
+
+    data_item: "DataItem" = parameter("A scores item.")
+    drop: int = parameter("k, dropped at each end.")
+    drop_from: int = parameter("Drop only when there are at least so many.")
+    minimum_count: int = parameter("Under so many it is not applicable.")
+
+
+@rule("BONUS", outside=True)
+class BonusRule(ScoringRule):
+    """Sum of confirmed events, outside the sum (加分项)."""
+
+    levels: list[EventLevel] = parameter("Levels with their points and caps.")
+    pot: str = parameter("Name of the pot it falls into.")
+    pot_cap: Decimal | None = parameter("Cap of the pot.")
+    highest_per_matter: bool = parameter("Of one matter only the highest counts.", default=True)
+
+
+@rule("DEDUCTION", outside=True)
+class DeductionRule(ScoringRule):
+    """Sum of confirmed events taken off, outside the sum (减分项)."""
+
+    levels: list[EventLevel] = parameter("Levels with their points and caps.")
+    pot: str = parameter("Name of the pot it falls into.")
+    pot_cap: Decimal | None = parameter("Cap of the pot.")
+    heaviest_per_matter: bool = parameter("Of one matter only the heaviest counts.", default=True)
+
+
+@rule("VETO", outside=True)
+class VetoRule(ScoringRule):
+    """A closed list of grounds with one effect (一票否决)."""
+
+    effect: VetoEffect = parameter("What a confirmed veto does.")
+    grounds: list[VetoGround] = parameter("Closed list of grounds, each with its document.")
 
 
 RULES = Variants("kind", dict(KINDS))

@@ -1,6 +1,7 @@
 """Schemes, their versions, the indicator tree and its check, as frontends see them (考核方案、指标)."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
@@ -8,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from strawberry import UNSET, Info
+from strawberry import UNSET
 
 from schema.context import Context
 from schema.directory import Category, OrgUnit, OrgUnitKind
@@ -23,6 +24,7 @@ from schema.mapping import (
     by_id,
     by_ids,
     column,
+    computed,
     condition,
     connection,
     described,
@@ -42,8 +44,7 @@ from schema.mapping import (
 from schema.members import ACTOR_TYPES
 from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.progress import ProgressStats, leaf_stats
-from schema.resolvers import resolved
-from schema.rows import Kind, make, parse_document, record_of
+from schema.rows import parse_document
 from schema.rules import (
     CHECKS,
     RULE,
@@ -230,6 +231,8 @@ class SchemeSettings:
     tie_breakers: "list[Indicator]" = by_ids("Indicators compared in order under TIE_BREAK.", "tieBreakerIds")
     cross_category_ranks: bool = column("Whether there is an overall rank too.", "crossCategoryRanks")
     cap_at_full_marks: bool = column("Whether the total stops at the full marks.", "capAtFullMarks")
+    bonus_cap: Decimal | None = column("Cap of all bonus together (加分上限).", "bonusCap")
+    deduction_cap: Decimal | None = column("Cap of all deductions together (减分上限).", "deductionCap")
     late_penalty: LatePenaltyInfo | None = document("Points per day late (逾期扣分).", "latePenalty")
     review_levels: list[ReviewLevelInfo] = document("Levels of review.", "reviewLevels")
     disclosures: list[DisclosureInfo] = document("What each kind of publication shows to whom.")
@@ -287,6 +290,60 @@ class SchemeFilter:
     )
 
 
+async def _checks(context: Context, versions: Sequence[Mapping[str, Any]]) -> Sequence[SchemeCheck]:
+    """The checks of versions; one for all fields that ask for it together."""
+
+    async def run(ids: list[UUID]) -> Sequence[SchemeCheck]:
+        found = {key: await schemes.check_version(context.reader, key) for key in dict.fromkeys(ids)}
+        return [found[key] for key in ids]
+
+    asked = (context.loader.load("scheme check", version["id"], run) for version in versions)
+    found: list[SchemeCheck] = await asyncio.gather(*asked)
+    return found
+
+
+async def _faults(context: Context, versions: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+    """What the engine and the product find, in the caller's language."""
+    language = context.language
+    return [
+        [
+            {
+                "code": fault.code,
+                "message": say(fault.text, language),
+                "path": list(fault.path),
+                "hint": None if fault.hint is None else say(fault.hint, language),
+                "severity": fault.severity,
+                "indicator_id": fault.indicator_id,
+                "category_id": fault.category_id,
+            }
+            for fault in check.faults
+        ]
+        for check in await _checks(context, versions)
+    ]
+
+
+async def _sums(context: Context, versions: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+    """The tables of sums, also of drafts with faults."""
+    return [
+        [
+            {
+                "indicator_id": each.indicator_id,
+                "category_id": each.category_id,
+                "expected": format_decimal(each.expected),
+                "actual": format_decimal(each.actual),
+                "balanced": each.balanced,
+            }
+            for each in check.sums
+        ]
+        for check in await _checks(context, versions)
+    ]
+
+
+async def _file(context: Context, versions: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """The scheme documents of the engine."""
+    return [await schemes.scheme_file(context.reader, version["id"]) for version in versions]
+
+
 @table("scheme_versions", plural="scheme versions")
 class SchemeVersion(Node):
     """An indicator tree with all settings; frozen when a cycle opens on it, and unchanged from then on."""
@@ -329,64 +386,17 @@ class SchemeVersion(Node):
         "Rises with each change of settings or of the tree's shape; single indicators have their own."
     )
 
-    @resolved(
-        "Check of the whole tree now: faults with their paths, then warnings (方案检查); freezing wants no fault."
+    faults: list[SchemeIssue] = computed(
+        "Check of the whole tree now: faults with their paths, then warnings (方案检查); freezing wants no fault.",
+        _faults,
+        needs=["id"],
     )
-    async def faults(self, info: Info[Context, None]) -> list[SchemeIssue]:
-        """What the engine and the product find, in the caller's language."""
-        found = await _check(info.context, self)
-        language = info.context.language
-        return [
-            make(
-                SchemeIssue,
-                {
-                    "code": fault.code,
-                    "message": say(fault.text, language),
-                    "path": list(fault.path),
-                    "hint": None if fault.hint is None else say(fault.hint, language),
-                    "severity": fault.severity,
-                    "indicator_id": fault.indicator_id,
-                    "category_id": fault.category_id,
-                },
-                Kind.QUERY,
-            )
-            for fault in found.faults
-        ]
-
-    @resolved("Points per category, node by node (分值合计); empty under RELATIVE.")
-    async def sums(self, info: Info[Context, None]) -> list[CategorySumInfo]:
-        """The table of sums, also of a draft with faults."""
-        found = await _check(info.context, self)
-        return [
-            make(
-                CategorySumInfo,
-                {
-                    "indicator_id": each.indicator_id,
-                    "category_id": each.category_id,
-                    "expected": format_decimal(each.expected),
-                    "actual": format_decimal(each.actual),
-                    "balanced": each.balanced,
-                },
-                Kind.QUERY,
-            )
-            for each in found.sums
-        ]
-
-    @resolved("Canonical JSON text, with codes in place of ids, that importScheme reads (方案文件).")
-    async def file(self, info: Info[Context, None]) -> str:
-        """The scheme document of the engine."""
-        return await schemes.scheme_file(info.context.reader, record_of(self)["id"])
-
-
-async def _check(context: Context, version: SchemeVersion) -> SchemeCheck:
-    """The check of a version; one for all fields that ask for it together."""
-
-    async def run(ids: list[UUID]) -> Sequence[SchemeCheck]:
-        found = {key: await schemes.check_version(context.reader, key) for key in dict.fromkeys(ids)}
-        return [found[key] for key in ids]
-
-    checked: SchemeCheck = await context.loader.load("scheme check", record_of(version)["id"], run)
-    return checked
+    sums: list[CategorySumInfo] = computed(
+        "Points per category, node by node (分值合计); empty under RELATIVE.", _sums, needs=["id"]
+    )
+    file: str = computed(
+        "Canonical JSON text, with codes in place of ids, that importScheme reads (方案文件).", _file, needs=["id"]
+    )
 
 
 REVIEW_ROUTE = """CASE
@@ -402,6 +412,26 @@ REVIEW_ROUTE = """CASE
     THEN (SELECT rv.settings -> 'reviewLevels' FROM scheme_versions rv
           WHERE rv.tenant_id = {tenant} AND rv.id = {t}.scheme_version_id)
     ELSE '[]' END"""
+
+
+async def _wordings(context: Context, indicators: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
+    """Their own words, else the rules'."""
+    statement = context.statement()
+    wanted = statement.bind([indicator["id"] for indicator in indicators], "uuid[]")
+    records = await context.fetch(
+        f"SELECT t.id, t.wording, ({statement.render(RULE, t='t')}) AS rule FROM indicators t "
+        f"WHERE t.tenant_id = {statement.render('{tenant}')} AND t.id = ANY({wanted})",
+        statement,
+    )
+    found = {record["id"]: record for record in records}
+    return [_wording(found[indicator["id"]], context) for indicator in indicators]
+
+
+def _wording(record: Any, context: Context) -> str | None:
+    if record["wording"] is not None or record["rule"] is None:
+        own: str | None = record["wording"]
+        return own
+    return say(schemes.describe_rule(parse_document(record["rule"])), context.language)
 
 
 @table("indicators", plural="indicators")
@@ -463,33 +493,11 @@ class Indicator(Node):
     )
     version: int = column("Rises with each change.")
 
-    @resolved(
-        "Printed scoring standard (评分标准); written from the rule, in the caller's language, where none was given."
+    wording: str | None = computed(
+        "Printed scoring standard (评分标准); written from the rule, in the caller's language, where none was given.",
+        _wordings,
+        needs=["id"],
     )
-    async def wording(self, info: Info[Context, None]) -> str | None:
-        """Its own words, else the rule's."""
-        context = info.context
-
-        async def run(ids: list[UUID]) -> Sequence[str | None]:
-            statement = context.statement()
-            wanted = statement.bind(ids, "uuid[]")
-            records = await context.fetch(
-                f"SELECT t.id, t.wording, ({statement.render(RULE, t='t')}) AS rule FROM indicators t "
-                f"WHERE t.tenant_id = {statement.render('{tenant}')} AND t.id = ANY({wanted})",
-                statement,
-            )
-            found = {record["id"]: record for record in records}
-            return [_wording(found[key], context) for key in ids]
-
-        words: str | None = await context.loader.load("wording", record_of(self)["id"], run)
-        return words
-
-
-def _wording(record: Any, context: Context) -> str | None:
-    if record["wording"] is not None or record["rule"] is None:
-        own: str | None = record["wording"]
-        return own
-    return say(schemes.describe_rule(parse_document(record["rule"])), context.language)
 
 
 @query
@@ -547,6 +555,8 @@ class SchemeSettingsInput:
     tie_breaker_codes: list[str] | None = described("Codes of the indicators compared in order.", clearable=True)
     cross_category_ranks: bool | None = described("Overall rank too.", clearable=True)
     cap_at_full_marks: bool | None = described("Stop at the full marks.", clearable=True)
+    bonus_cap: DecimalText | None = described("Cap of all bonus.", clearable=True)
+    deduction_cap: DecimalText | None = described("Cap of all deductions.", clearable=True)
     late_penalty: LatePenaltyInput | None = described("What lateness costs.", clearable=True)
     review_levels: list[ReviewLevelInput] | None = described("Levels of review, at most 3.", clearable=True)
     disclosures: list[DisclosureInput] | None = described(

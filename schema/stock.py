@@ -15,6 +15,7 @@ from schema.arguments import own_places
 from schema.declarations import (
     ByIds,
     Column,
+    Computed,
     Document,
     Embedded,
     Expression,
@@ -136,6 +137,8 @@ def resolve(mapped: "MappedField", row: Any, info: Any, given: Mapping[str, Any]
             return _documents(mapped, declaration, value_of(row, name))
         case Document() | Expression():
             return _expression(context, mapped, row, info, given)
+        case Computed():
+            return _computed(context, mapped, declaration, row)
         case ByIds(name):
             return _by_ids(context, mapped, value_of(row, name))
         case Reference():
@@ -212,6 +215,19 @@ def _finish(mapped: "MappedField", result: Any) -> Any:
 
 async def _then(future: asyncio.Future[Any], change: Callable[[Any], Any]) -> Any:
     return change(await future)
+
+
+def _computed(context: "Context", mapped: "MappedField", declaration: Computed, row: Any) -> Any:
+    async def run(rows: list[Any]) -> Sequence[Any]:
+        return await declaration.by(context, [record_of(each) for each in rows])
+
+    def finish(result: Any) -> Any:
+        # What is kept as a document has a type with fields of its own; all else is plain.
+        if hasattr(mapped.target, "__strawberry_definition__"):
+            return _documents(mapped, Document(), result)
+        return _plain(mapped, result)
+
+    return _then(context.loader.load(("computed", mapped.key), row, run), finish)
 
 
 # ---- relations and lists

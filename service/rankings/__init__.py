@@ -219,7 +219,7 @@ def _score(run: JobRun, given: RunInput) -> tuple[Packed, Rows]:
         run.progress(name, total * done // of if of else 0, total, percent=percent)
 
     result = compute(scheme, given.snapshot, progress=tell)
-    return snapshot.pack(given), results.rows_of(given, result)
+    return snapshot.pack(given.document, given.snapshot), results.rows_of(given, result)
 
 
 async def _previous_publication(tx: Transaction, cycle_id: UUID) -> tuple[UUID, UUID] | None:

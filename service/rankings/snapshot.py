@@ -1,13 +1,15 @@
 """The snapshot of a run (测算快照): settled values of one cycle, read at one instant, with its digest.
 
-It speaks in codes, as scheme files do, so that it can be scored again without the database.
+It speaks in codes, as scheme files do, so that it can be scored again without the database: `unpack` gives back what
+`pack` was given.
 """
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from service import schemes
 from service.scoring import ENGINE_VERSION, ItemColumn, Snapshot, State
+from service.scoring.numbers import scaled
 from service.scoring.snapshot import States, whole_numbers
 from tenants.database import Transaction
 
@@ -54,6 +57,11 @@ class Leaf:
     carries_over: bool
     items: tuple["Item", ...]
 
+    @property
+    def award(self) -> bool:
+        """Whether an assessor awards its marks."""
+        return self.kind == "AWARD"
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -64,6 +72,11 @@ class Item:
     type: str
     scale: int
     options: tuple[str, ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether one number says it all."""
+        return self.type in ("NUMBER", "INTEGER", "YES_NO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +103,12 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
     assert cycle is not None
     document = await schemes.scheme_document(tx, cycle["scheme_version_id"], keys="code")
     units = await _units(tx, cycle_id)
-    leaves = await _leaves(tx, cycle["scheme_version_id"], document)
+    # What is scored by events alone has no assessments.
+    leaves = [leaf for leaf in await _leaves(tx, cycle["scheme_version_id"], document) if leaf.items or leaf.award]
     places = Places([unit.id for unit in units])
     items: dict[tuple[str, str], ItemColumn] = {}
+    before = _Before(tx, cycle_id, cycle["previous_cycle_id"])
+    previous: dict[str, ItemColumn] = {}
     awards: dict[str, ItemColumn] = {}
     states: dict[str, States] = {}
     unreviewed = missing = 0
@@ -108,12 +124,16 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
         values = [_spread(found[f"v{n}"] or [], at, len(units)) for n in range(max(1, len(leaf.items)))]
         if leaf.kind == "AWARD":
             awards[leaf.code] = ItemColumn(state, _whole(values[0]), scale=_AWARD_SCALE)
-        carried = await _carried(tx, cycle["previous_cycle_id"], cycle_id, leaf) if leaf.carries_over else {}
         for item, given in zip(leaf.items, values, strict=False):
+            if leaf.kind == "IMPROVEMENT":
+                previous[item.code] = await before.column(item, len(units))
             column = _column(item, state, given)
-            if item.code in carried:
-                column = _carry(column, carried[item.code])
-                states[leaf.code] = np.where(column.state == State.CARRIED, State.GIVEN, state).astype(np.uint8)
+            if leaf.carries_over:
+                column = _carry(item, column, given, await before.values(item))
+            if (column.state == State.CARRIED).any():
+                states[leaf.code] = np.where(column.state == State.CARRIED, State.GIVEN, states[leaf.code]).astype(
+                    np.uint8
+                )
             items[leaf.code, item.code] = column
     return RunInput(
         at=cycle["at"],
@@ -126,6 +146,7 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
             leaf_items=items,
             leaf_states=states,
             late_days=await _late_days(tx, cycle_id),
+            previous=previous,
         ),
         indicators=await _indicators(tx, cycle["scheme_version_id"]),
         dimensions=[node["code"] for node in document["indicators"] if node.get("parentCode") == _root(document)],
@@ -142,21 +163,49 @@ class Packed:
     document: bytes
 
 
-def pack(given: RunInput) -> Packed:
-    """The canonical form of a snapshot: the same values give the same bytes."""
-    snapshot = given.snapshot
+def pack(document: Mapping[str, Any], snapshot: Snapshot) -> Packed:
+    """The canonical form of a snapshot with its scheme: the same values give the same bytes."""
     plain = {
         "format": FORMAT,
         "engine": ENGINE_VERSION,
-        "scheme": given.document,
-        "units": [[unit.code, unit.category] for unit in given.units],
+        "scheme": document,
+        "units": [list(unit) for unit in zip(snapshot.units, snapshot.categories, strict=True)],
         "lateDays": [] if snapshot.late_days is None else snapshot.late_days.tolist(),
         "states": {code: column.tolist() for code, column in snapshot.leaf_states.items()},
         "awards": {code: _plain(column) for code, column in snapshot.awards.items()},
         "values": [[leaf, item, _plain(column)] for (leaf, item), column in snapshot.leaf_items.items()],
+        "previous": {item: _plain(column) for item, column in snapshot.previous.items()},
     }
     text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
     return Packed(hashlib.sha256(text).hexdigest(), zlib.compress(text, level=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a stored snapshot holds; `size` is that of its JSON in bytes."""
+
+    document: dict[str, Any]
+    snapshot: Snapshot
+    size: int
+
+
+def unpack(packed: bytes) -> Unpacked:
+    """What `pack` was given. Raises ValueError where the bytes are of another form."""
+    text = zlib.decompress(packed)
+    plain = orjson.loads(text)
+    if plain["format"] != FORMAT:
+        raise ValueError(f"A snapshot of the form {plain['format']}, not {FORMAT}.")
+    late = plain["lateDays"]
+    snapshot = Snapshot(
+        units=[unit for unit, _ in plain["units"]],
+        categories=[category for _, category in plain["units"]],
+        awards={code: _column_of(column) for code, column in plain["awards"].items()},
+        leaf_items={(leaf, item): _column_of(column) for leaf, item, column in plain["values"]},
+        leaf_states={code: np.array(states, np.uint8) for code, states in plain["states"].items()},
+        late_days=np.array(late, np.int64) if late else None,
+        previous={item: _column_of(column) for item, column in plain["previous"].items()},
+    )
+    return Unpacked(plain["scheme"], snapshot, len(text))
 
 
 def _plain(column: ItemColumn) -> dict[str, Any]:
@@ -168,6 +217,18 @@ def _plain(column: ItemColumn) -> dict[str, Any]:
         "parts": {name: part.tolist() for name, part in (column.parts or {}).items()},
         "offsets": None if column.offsets is None else column.offsets.tolist(),
     }
+
+
+def _column_of(plain: dict[str, Any]) -> ItemColumn:
+    numbers = plain["numbers"]
+    wide = bool(numbers) and isinstance(numbers[0], str)
+    return ItemColumn(
+        state=np.array(plain["state"], np.uint8),
+        numbers=np.array([int(number) for number in numbers], object) if wide else np.array(numbers, np.int64),
+        scale=plain["scale"],
+        parts={name: np.array(part, np.int64) for name, part in plain["parts"].items()} or None,
+        offsets=None if plain["offsets"] is None else np.array(plain["offsets"], np.int64),
+    )
 
 
 def _root(document: dict[str, Any]) -> str:
@@ -278,14 +339,14 @@ def _spread(values: list[str | None], at: NDArray[np.int64], count: int) -> list
 
 def _value_sql(item: Item, position: int) -> str:
     """A settled value as text: a whole number of the item's smallest step, or the JSON of its parts."""
-    if item.type in ("NUMBER", "INTEGER", "YES_NO"):
+    if item.plain:
         return f"trim_scale(settled_numbers[{position + 1}] * 10::numeric ^ {item.scale})::text"
     return f"(settled_details -> {position})::text"
 
 
 def _column(item: Item, state: Any, values: list[str | None]) -> ItemColumn:
     given = [value is not None for value in values]
-    state = np.where((state == State.GIVEN) & ~np.array(given, bool), State.MISSING, state).astype(np.uint8)
+    state = np.where((state <= State.CARRIED) & ~np.array(given, bool), State.MISSING, state).astype(np.uint8)
     states = [State(value) for value in state.tolist()]
     match item.type:
         case "COUNTS":
@@ -294,7 +355,11 @@ def _column(item: Item, state: Any, values: list[str | None]) -> ItemColumn:
             return ItemColumn.of_scores([_detail(value, "scores") for value in values], scale=item.scale, states=states)
         case "CHOICE":
             place = {code: index for index, code in enumerate(item.options)}
-            return ItemColumn(state, whole_numbers([place.get(_detail(value, "choice"), 0) for value in values]))
+            chosen = [place.get(_detail(value, "choice")) for value in values]
+            # Only the last cycle's choice can be an option that is no more.
+            gone = np.array([each is None for each in chosen], bool) & (state <= State.CARRIED)
+            state = np.where(gone, State.MISSING, state).astype(np.uint8)
+            return ItemColumn(state, whole_numbers([each or 0 for each in chosen]))
     return ItemColumn(state, _whole(values), scale=item.scale)
 
 
@@ -306,44 +371,77 @@ def _whole(values: list[str | None] | None) -> Any:
     return whole_numbers([0 if value is None else int(value) for value in values or ()])
 
 
-async def _carried(
-    tx: Transaction, previous_cycle_id: UUID | None, cycle_id: UUID, leaf: Leaf
-) -> dict[str, list[str | None]]:
-    """The last cycle's settled numbers of a leaf's items, for units whose own are missing (上期结转)."""
-    found: dict[str, list[str | None]] = {}
-    for item in leaf.items if previous_cycle_id is not None else ():
-        if item.type not in ("NUMBER", "INTEGER", "YES_NO"):
-            continue
-        row = await tx.fetchrow(
-            f"""
-            SELECT array_agg(trim_scale(p.number * 10::numeric ^ {item.scale})::text ORDER BY u.id) AS numbers
-            FROM cycle_units u LEFT JOIN LATERAL (
-                SELECT a.settled_numbers[x.position + 1] AS number
-                FROM cycle_units b
-                JOIN assessments a ON a.tenant_id = b.tenant_id AND a.cycle_unit_id = b.id
-                     AND a.state IN ('ACCEPTED', 'ADJUSTED')
-                JOIN indicator_items x ON x.tenant_id = a.tenant_id AND x.indicator_id = a.indicator_id
-                     AND x.data_item_id = $4
-                WHERE b.tenant_id = u.tenant_id AND b.cycle_id = $3 AND b.unit_id = u.unit_id
-                ORDER BY a.settled_at DESC LIMIT 1
-            ) p ON true
-            WHERE u.tenant_id = $1 AND u.cycle_id = $2 AND u.assessed
-            """,
-            tx.tenant_id,
-            cycle_id,
-            previous_cycle_id,
-            item.id,
-        )
-        assert row is not None
-        found[item.code] = row["numbers"] or []
-    return found
+class _Before:
+    """The last cycle's settled values of items, each read once (上期值)."""
+
+    def __init__(self, tx: Transaction, cycle_id: UUID, previous_cycle_id: UUID | None) -> None:
+        self._tx = tx
+        self._cycle_id = cycle_id
+        self._previous_cycle_id = previous_cycle_id
+        self._read: dict[UUID, list[str | None]] = {}
+
+    async def values(self, item: Item) -> list[str | None]:
+        """Per assessed unit: a plain decimal, or the JSON of its parts; None where nothing was settled.
+
+        Where several leaves settled the item, the last settlement counts.
+        """
+        if self._previous_cycle_id is None:
+            return []
+        if item.id not in self._read:
+            number = "trim_scale(a.settled_numbers[x.position + 1])::text"
+            row = await self._tx.fetchrow(
+                f"""
+                SELECT array_agg(p.value ORDER BY u.id) AS settled
+                FROM cycle_units u LEFT JOIN LATERAL (
+                    SELECT {number if item.plain else "(a.settled_details -> x.position)::text"} AS value
+                    FROM cycle_units b
+                    JOIN assessments a ON a.tenant_id = b.tenant_id AND a.cycle_unit_id = b.id
+                         AND a.state IN ('ACCEPTED', 'ADJUSTED')
+                    JOIN indicator_items x ON x.tenant_id = a.tenant_id AND x.indicator_id = a.indicator_id
+                         AND x.data_item_id = $4
+                    WHERE b.tenant_id = u.tenant_id AND b.cycle_id = $3 AND b.unit_id = u.unit_id
+                    ORDER BY a.settled_at DESC, a.id LIMIT 1
+                ) p ON true
+                WHERE u.tenant_id = $1 AND u.cycle_id = $2 AND u.assessed
+                """,
+                self._tx.tenant_id,
+                self._cycle_id,
+                self._previous_cycle_id,
+                item.id,
+            )
+            assert row is not None
+            self._read[item.id] = row["settled"] or []
+        return self._read[item.id]
+
+    async def column(self, item: Item, count: int) -> ItemColumn:
+        """The same as a column, missing where nothing was settled."""
+        values = await self.values(item)
+        if not values:
+            return ItemColumn.absent(count)
+        if item.plain:
+            return ItemColumn.of(values, scale=max(item.scale, _places(values)))
+        return _column(item, np.zeros(count, np.uint8), values)
 
 
-def _carry(column: ItemColumn, previous: list[str | None]) -> ItemColumn:
-    known = np.array([value is not None for value in previous], bool)
-    use = (column.state == State.MISSING) & known
-    numbers = np.where(use, _whole(previous), column.numbers)
-    return ItemColumn(np.where(use, State.CARRIED, column.state).astype(np.uint8), numbers, column.scale)
+def _places(values: Iterable[str | None]) -> int:
+    """Most decimal places of plain decimals."""
+    return max((len(value.partition(".")[2]) for value in values if value is not None), default=0)
+
+
+def _carry(item: Item, column: ItemColumn, given: list[str | None], before: list[str | None]) -> ItemColumn:
+    """The column with the last cycle's values in place of missing ones (上期结转)."""
+    use = (column.state == State.MISSING) & np.array([value is not None for value in before] or [False], bool)
+    if not use.any():
+        return column
+    taken = [value if wanted else None for wanted, value in zip(use.tolist(), before, strict=True)]
+    state = np.where(use, State.CARRIED, column.state).astype(np.uint8)
+    if not item.plain:
+        return _column(item, state, [old or own for old, own in zip(taken, given, strict=True)])
+    # The item may have had more decimal places then.
+    scale = max(column.scale, _places(taken))
+    own = column.numbers.astype(object) * 10 ** (scale - column.scale)
+    numbers = [number if old is None else scaled(Decimal(old), scale) for old, number in zip(taken, own, strict=True)]
+    return ItemColumn(state, whole_numbers(numbers), scale)
 
 
 async def _late_days(tx: Transaction, cycle_id: UUID) -> Any:

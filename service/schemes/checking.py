@@ -15,7 +15,7 @@ import orjson
 from service.errors import Path
 from service.items import name_key
 from service.schemes.documents import Reading, VersionRows, document_of, item_documents, read_version, used_items
-from service.schemes.rules import RULE_KINDS, items_of
+from service.schemes.rules import EVENT_RULES, RULE_KINDS, items_of
 from service.scoring import DataItem, Fault, Text, parse_scheme, point_sums
 from service.scoring.faults import FAULT_LIMIT
 from service.scoring.items import read_data_item
@@ -104,12 +104,15 @@ def _of_the_product(rows: VersionRows) -> Iterator[Fault]:
     names = Counter(name_key(item["name"]) for item in rows.items)
     without_basis: list[Any] = []
     known = dict(_engine_items(rows))
+    kinds = {node["code"]: str(rule.get("kind")) for node in rows.nodes if (rule := rows.rule_of(node)) is not None}
     for node in rows.nodes:
         rule = rows.rule_of(node)
         if rule is None:
             continue
         path, code = paths[node["id"]], node["code"]
-        yield from _rule_faults(node, rule, (*path, "rule"))
+        items = used_items(rows, node)
+        yield from _rule_faults(node, rule, items, (*path, "rule"))
+        yield from _event_faults(node, rule, kinds, (*path, "rule"))
         yield from _check_faults(rows, node, known, path)
         if rule.get("kind") == "AWARD" and not node["responsible_unit_ids"]:
             yield Fault(
@@ -122,7 +125,6 @@ def _of_the_product(rows: VersionRows) -> Iterator[Fault]:
                 Text("指定责任单位，由其评分员赋分", "name the responsible unit whose assessors award it"),
                 indicator=code,
             )
-        items = used_items(rows, node)
         for item in items:
             if item["id"] in seen:
                 continue
@@ -202,8 +204,9 @@ def _item_faults(item: Any, path: Path, code: str) -> Iterator[Fault]:
         )
 
 
-def _rule_faults(node: Any, rule: dict[str, Any], path: Path) -> Iterator[Fault]:
-    """What the engine can score and the product can't yet collect: awards of groups, and events."""
+def _rule_faults(node: Any, rule: dict[str, Any], items: list[Any], path: Path) -> Iterator[Fault]:
+    """What the engine can score and the product can't yet collect: awards of groups, and events; and whose values
+    may not decide."""
     code = node["code"]
     if rule.get("kind") not in RULE_KINDS:
         yield Fault(
@@ -213,7 +216,7 @@ def _rule_faults(node: Any, rule: dict[str, Any], path: Path) -> Iterator[Fault]
             Text("可选：" + "、".join(RULE_KINDS), "one of: " + ", ".join(RULE_KINDS)),
             indicator=code,
         )
-    if rule.get("groups"):
+    if rule.get("kind") == "AWARD" and rule.get("groups"):
         yield Fault(
             "INVALID",
             (*path, "groups"),
@@ -221,14 +224,35 @@ def _rule_faults(node: Any, rule: dict[str, Any], path: Path) -> Iterator[Fault]
             Text("由一个评分员赋分", "let one assessor award"),
             indicator=code,
         )
-    for place, line in enumerate(rule.get("lines") or ()):
-        if not any(line.get(name) for name in ("quantity", "required", "done")):
+    sources = {str(item["id"]): item["source"] for item in items}
+    for end in ("low", "high"):
+        if sources.get(str((rule.get(end) or {}).get("assigned"))) == "REPORTED":
             yield Fault(
                 "INVALID",
-                (*path, "lines", str(place), "quantity"),
-                Text("扣分项须写明计数或缺少数", "a line needs a count or a shortfall"),
-                Text("给出quantity，或required和done", "give quantity, or required and done"),
+                (*path, end, "assigned"),
+                Text("区间端点不能由被考核单位自己填报", "a unit can't report the end of its own corridor"),
+                Text(
+                    "选用下达的数据项，或由责任单位填报的数据项",
+                    "take an assigned item, or one that a department fills",
+                ),
                 indicator=code,
+            )
+
+
+def _event_faults(node: Any, rule: dict[str, Any], kinds: Mapping[str, str], path: Path) -> Iterator[Fault]:
+    """Lines count events of leaves under which there may be any; `kinds` are the rules of all leaves by code."""
+    for place, line in enumerate(rule.get("lines") or ()):
+        filed = line.get("eventIndicatorCode")
+        if filed is not None and kinds.get(filed) not in EVENT_RULES:
+            yield Fault(
+                "INVALID",
+                (*path, "lines", str(place), "eventIndicatorCode"),
+                Text(f"“{filed}”下不登记事项", f"no events are filed under {filed}"),
+                Text(
+                    "选用扣分制、减分、加分或一票否决的末级指标",
+                    "name a leaf of deductions, bonus or veto, or leave it out",
+                ),
+                indicator=node["code"],
             )
 
 

@@ -190,11 +190,8 @@ def _refuse_unknown(check: Check, document: Mapping[str, Any], scheme: Scheme) -
         rule = node.rule.document() if node.rule is not None else {}
         if rule and rule["kind"] not in RULE_KINDS:
             _unavailable(check, (*here, "rule", "kind"))
-        if rule.get("groups"):
+        if rule.get("kind") == "AWARD" and rule.get("groups"):
             _unavailable(check, (*here, "rule", "groups"))
-        for number, line in enumerate(rule.get("lines") or ()):
-            if line["quantity"] is None and line["required"] is None:
-                _unavailable(check, (*here, "rule", "lines", str(number)))
         levels = node.words.get("reviewLevels")
         if levels is not None and not _review_levels(levels):
             _misshapen(check, (*here, "reviewLevels"))

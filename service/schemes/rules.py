@@ -14,8 +14,33 @@ from service.errors import NotFound, Path
 from service.scoring.numbers import format_decimal
 from tenants.database import Transaction
 
-RULE_KINDS: Final = ("AWARD", "COMPLETION", "LINEAR", "BANDS", "YES_NO", "DEDUCT", "MINMAX")
+RULE_KINDS: Final = (
+    "AWARD",
+    "COMPLETION",
+    "LINEAR",
+    "BANDS",
+    "PIECEWISE",
+    "YES_NO",
+    "CHECKLIST",
+    "CHOICE",
+    "DEDUCT",
+    "NEUTRAL",
+    "IMPROVEMENT",
+    "BEST_RATIO",
+    "EFFICACY",
+    "MINMAX",
+    "RANK_POINTS",
+    "PERCENTILE",
+    "GRADE_MEAN",
+    "TRIMMED_MEAN",
+    "BONUS",
+    "DEDUCTION",
+    "VETO",
+)
 """Rules that a scheme may use. Each is declared once in `schema.rules`, and computed by `service.scoring.rules`."""
+
+EVENT_RULES: Final = ("DEDUCT", "BONUS", "DEDUCTION", "VETO")
+"""Rules of leaves under which events may be filed."""
 
 TABLES: Final = {"DataItem": "data_items", "Category": "categories", "OrgUnit": "org_units"}
 
@@ -87,8 +112,25 @@ def _walk(value: Any, judge: Callable[[AsTyped], str | None]) -> Any:
     return value
 
 
-_ORDER: Final = ("actual", "target", "quantity", "required", "done", "left", "right", "numerator", "denominator")
+_ORDER: Final = (
+    "actual",
+    "target",
+    "quantity",
+    "low",
+    "high",
+    "required",
+    "done",
+    "asked",
+    "left",
+    "right",
+    "numerator",
+    "denominator",
+)
 """Parts of a rule in the order in which its data items are listed; the same as the rules' own `data_items()`."""
+
+
+ITEM_KEYS: Final = ("dataItem", "assigned")
+"""Keys of a rule under which the key of a data item stands."""
 
 
 def items_of(rule: Mapping[str, Any] | None) -> list[str]:
@@ -99,9 +141,10 @@ def items_of(rule: Mapping[str, Any] | None) -> list[str]:
 def _items(value: Any) -> Iterator[str]:
     match value:
         case Mapping():
-            key = value.get("dataItem")
-            if isinstance(key, str):
-                yield key
+            for name in ITEM_KEYS:
+                key = value.get(name)
+                if isinstance(key, str):
+                    yield key
             for name in (*(name for name in _ORDER if name in value), *(name for name in value if name not in _ORDER)):
                 yield from _items(value[name])
         case list():
@@ -115,7 +158,7 @@ def translate(rule: Any, data_items: Mapping[str, str]) -> Any:
         case Mapping():
             return {
                 name: data_items.get(each, each)
-                if name == "dataItem" and isinstance(each, str)
+                if name in ITEM_KEYS and isinstance(each, str)
                 else translate(each, data_items)
                 for name, each in rule.items()
             }

@@ -799,9 +799,6 @@ async def test_files_that_can_not_be_kept_are_refused_with_every_fault(world: Wo
 
     def later(document: Any) -> None:
         document["settings"] |= {"bonusCap": "5", "tiePolicy": "DECISION"}
-        document["indicators"][2]["rule"] |= {"kind": "EFFICACY", "direction": "HIGHER", "base": "0.6"}
-        for name in ("zeroAt", "fullAt", "clamp"):
-            del document["indicators"][2]["rule"][name]
         document["indicators"][4]["rule"]["groups"] = [{"name": "g", "weight": "1"}]
         document["indicators"][4]["checks"] = ["x", {"left": {}, "comparison": "NEAR", "right": {"numerator": {}}}]
         document["dataItems"][0]["source"] = "SURVEY"
@@ -809,7 +806,6 @@ async def test_files_that_can_not_be_kept_are_refused_with_every_fault(world: Wo
     assert set(await refusal(later)) >= {
         "settings/bonusCap",
         "settings/tiePolicy",
-        "indicators/2/rule/kind",
         "indicators/4/rule/groups",
         "indicators/4/checks/0",
         "indicators/4/checks/1/left/numerator",
