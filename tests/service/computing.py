@@ -93,9 +93,7 @@ class Course:
             version = await tx.fetchval(
                 "SELECT version FROM cycles WHERE tenant_id = $1 AND id = $2", tx.tenant_id, cycle_id
             )
-            _, job_id = await cycles.open_cycle(
-                tx, world.actor, cycle_id=encode_id("Cycle", cycle_id), version=version
-            )
+            _, job_id = await cycles.open_cycle(tx, world.actor, cycle_id=encode_id("Cycle", cycle_id), version=version)
         claimed = await jobs.claim(world.db, world.tenant.id, job_id)
         assert claimed is not None
         await open_cycle(JobRun(world.db, claimed, jobs.OPEN_CYCLE))
@@ -120,9 +118,7 @@ class Course:
             ]
             if specs:
                 saved = await reports.save_entries(tx, self.assessor, entries=specs)
-                await reports.submit_entries(
-                    tx, self.assessor, entries=[(encode_id("Entry", key), 1) for key in saved]
-                )
+                await reports.submit_entries(tx, self.assessor, entries=[(encode_id("Entry", key), 1) for key in saved])
 
     async def run(self, cycle_id: UUID) -> UUID:
         """Compute the cycle; the run's id."""
@@ -140,9 +136,7 @@ class Course:
     async def document(self) -> dict[str, Any]:
         """The scheme's document, in codes."""
         async with self.world.db.transaction(self.tenant.id) as tx:
-            return await schemes.scheme_document(
-                tx, decode_id(self.version_id, "SchemeVersion"), keys="code"
-            )
+            return await schemes.scheme_document(tx, key_of(self.version_id, "SchemeVersion"), keys="code")
 
     async def scores(self, run_id: UUID) -> dict[str, tuple[str | None, dict[str, dict[str, Any]]]]:
         """Per unit the exact total, and the nodes by code."""
@@ -158,9 +152,7 @@ class Course:
         return {row["code"]: (row["exact"], {n["code"]: n for n in orjson.loads(row["nodes"])}) for row in rows}
 
 
-async def course(
-    db: Database, tenant: District, leaves: Mapping[str, Mapping[str, Any]], **settings: Any
-) -> Course:
+async def course(db: Database, tenant: District, leaves: Mapping[str, Mapping[str, Any]], **settings: Any) -> Course:
     """The district with a frozen scheme of these rules; data items stand in them by code.
 
     The leaves weigh 1, 2, 3, 1 … under two dimensions.
@@ -188,7 +180,7 @@ async def course(
         ),
         DataItemSpec(code="target", name="目标", definition="口径", **TARGET),
     )
-    keys = {code: str(decode_id(key, "DataItem")) for code, key in world.items.items()}
+    keys = {code: str(key_of(key, "DataItem")) for code, key in world.items.items()}
     _, version_id = await world.begin(weighting="RELATIVE")
     async with db.transaction(tenant.id) as tx:
         await schemes.edit_scheme_version(
@@ -198,7 +190,7 @@ async def course(
             version=2,
             settings={"reviewLevels": [], "roundingPlaces": 12, **settings},
         )
-    dimensions = [_node(code, None, weight=str(place + 1)) for place, code in enumerate(("D0", "D1"))]
+    dimensions = [_node(code, None, weight=str(place + 1)) for place, code in enumerate(("D0", "D1")[: len(leaves)])]
     await world.replace(
         version_id,
         3,
@@ -213,12 +205,19 @@ async def course(
     return Course(world, assessor, version_id, {code: dict(rule) for code, rule in leaves.items()})
 
 
+def key_of(given: str, type_name: str) -> UUID:
+    """The key in an id."""
+    found = decode_id(given, type_name)
+    assert found is not None
+    return found
+
+
 def _node(code: str, parent: str | None, **more: Any) -> IndicatorRow:
     return IndicatorRow(IndicatorSpec(code=code, name=f"指标{code}", basis="区委文件", **more), parent)
 
 
 async def _assessor(world: World) -> Actor:
-    key, unit = uuid7(), decode_id(world.units["zzb"], "OrgUnit")
+    key, unit = uuid7(), key_of(world.units["zzb"], "OrgUnit")
     grant = HeldGrant(uuid7(), Role.ASSESSOR, unit, False, (), (), ())
     async with world.db.transaction(world.tenant.id) as tx:
         await tx.execute(

@@ -5,15 +5,16 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import orjson
 import pytest
 
 from service import schemes
-from service.ids import decode_id
 from service.rankings import snapshot
-from service.schemes.rules import RULE_KINDS
+from service.schemes.rules import RULE_KINDS, translate
+from service.scoring import RULES
 from tenants.database import Database
 from tenants.provisioning import District
-from tests.service.computing import Course, Values, course, reference_units
+from tests.service.computing import Course, Values, course, key_of, reference_units, referred
 from tests.service.scoring.reference import Answer, Reference
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +69,12 @@ LEAVES: dict[str, dict[str, Any]] = {
     },
     "completion": {"kind": "COMPLETION", "actual": of("x"), "target": of("target"), "cap": "1.2"},
     "improvement": {"kind": "IMPROVEMENT", "quantity": of("x", "y"), "fullAt": "0.3"},
-    "fewer": {"kind": "IMPROVEMENT", "quantity": of("votes", named="b", plus="1"), "fullAt": "0.3", "direction": "LOWER"},
+    "fewer": {
+        "kind": "IMPROVEMENT",
+        "quantity": of("votes", named="b", plus="1"),
+        "fullAt": "0.3",
+        "direction": "LOWER",
+    },
     "ratio": {"kind": "BEST_RATIO", "quantity": of("x")},
     "least": {"kind": "BEST_RATIO", "quantity": of("y"), "direction": "LOWER"},
     "efficacy": {"kind": "EFFICACY", "quantity": of("x", "y"), "base": "0.6"},
@@ -140,7 +146,15 @@ NOW: Values = {
         "votes": {"a": 5, "b": 5, "d": 5},
         "marks": ["60", "70", "80", "91.5"],
     },
-    "v2": {"x": "44.44", "y": "0", "ok": False, "ok2": False, "pick": "fair", "votes": {"a": 5, "b": 1}, "marks": ["1", "2"]},
+    "v2": {
+        "x": "44.44",
+        "y": "0",
+        "ok": False,
+        "ok2": False,
+        "pick": "fair",
+        "votes": {"a": 5, "b": 1},
+        "marks": ["1", "2"],
+    },
 }
 TARGETS = {"c1": "35", "c2": "29.5", "c3": "30", "c4": "20", "v1": "33", "v2": "50"}
 
@@ -184,7 +198,9 @@ def compare(answers: Mapping[str, Answer], scores: Mapping[str, Any]) -> list[st
 
 async def test_every_kind_of_rule_scores_as_the_reference_says(ran: tuple[Course, Mapping[str, Any]]) -> None:
     given, scores = ran
-    assert {rule["kind"] for rule in LEAVES.values()} == set(RULE_KINDS) - {"AWARD"}
+    assert {rule["kind"] for rule in LEAVES.values()} == {kind for kind in RULE_KINDS if not RULES[kind].outside} - {
+        "AWARD"
+    }
     answers = Reference(await given.document(), reference_units(NOW, TARGETS, BEFORE)).answers()
     assert set(answers) == set(scores)
     assert compare(answers, scores) == []
@@ -203,24 +219,13 @@ async def test_what_is_carried_over_is_the_last_cycle_of_every_type(db: Database
     scores = await given.scores(await given.run(await given.cycle(now)))
     units = reference_units(now, {})
     for unit in units:
-        for item, value in before.get(unit.key, {}).items():
-            if item not in unit.values:
-                unit.values[item] = ("CARRIED", reference_units({unit.key: {item: value}}, {}, None)[0].values.get(item))
-    for unit in units:
-        for item, (state, value) in list(unit.values.items()):
-            if state == "CARRIED":
-                unit.values[item] = ("CARRIED", _plain(before[unit.key][item]))
+        carried = {item: ("CARRIED", referred(value)) for item, value in before.get(unit.key, {}).items()}
+        unit.values = {**carried, **unit.values}
     answers = Reference(await given.document(), units).answers()
     assert compare(answers, scores) == []
     assert scores["c1"][1]["choice"]["state"] == "MISSING", "it scores, and is shown as what it is"
     assert Decimal(scores["c1"][1]["choice"]["score"]) == 100
     assert Decimal(scores["c4"][0] or 0) == 0
-
-
-def _plain(value: Any) -> Any:
-    from tests.service.computing import referred
-
-    return referred(value)
 
 
 async def test_a_snapshot_is_packed_and_unpacked_without_loss(ran: tuple[Course, Mapping[str, Any]]) -> None:
@@ -238,7 +243,7 @@ async def test_a_snapshot_is_packed_and_unpacked_without_loss(ran: tuple[Course,
 async def test_a_file_gives_the_same_rules_again(ran: tuple[Course, Mapping[str, Any]]) -> None:
     given, _ = ran
     async with given.world.db.transaction(given.tenant.id) as tx:
-        version_id = decode_id(given.version_id, "SchemeVersion")
+        version_id = key_of(given.version_id, "SchemeVersion")
         text = await schemes.scheme_file(tx, version_id)
         copied = await schemes.import_scheme(
             tx, given.world.actor, document=text.replace('"code":"S"', '"code":"S2"'), create_missing_data_items=False
@@ -256,21 +261,23 @@ async def test_a_file_gives_the_same_rules_again(ran: tuple[Course, Mapping[str,
 async def test_a_unit_can_not_report_the_end_of_its_own_corridor(db: Database, tenant: District) -> None:
     given = await course(db, tenant, {"linear": LEAVES["linear"]})
     async with db.transaction(tenant.id) as tx:
-        await tx.execute("UPDATE data_items SET source = 'REPORTED' WHERE tenant_id = $1 AND code = 'target'", tenant.id)
-        text = (await schemes.scheme_file(tx, decode_id(given.version_id, "SchemeVersion"))).replace(
+        await tx.execute(
+            "UPDATE data_items SET source = 'REPORTED' WHERE tenant_id = $1 AND code = 'target'", tenant.id
+        )
+        text = (await schemes.scheme_file(tx, key_of(given.version_id, "SchemeVersion"))).replace(
             '"code":"S"', '"code":"S3"'
         )
         copied = await schemes.import_scheme(tx, given.world.actor, document=text)
-        rule = schemes.rules.translate(
+        rule = translate(
             LEAVES["neutral"],
-            {code: str(decode_id(key, "DataItem")) for code, key in given.world.items.items()},
+            {code: str(key_of(key, "DataItem")) for code, key in given.world.items.items()},
         )
         await tx.execute(
             """UPDATE indicators SET rule = $3::jsonb WHERE tenant_id = $1 AND scheme_version_id = $2
                AND code = 'linear'""",
             tenant.id,
             copied,
-            __import__("orjson").dumps(rule).decode(),
+            orjson.dumps(rule).decode(),
         )
         await tx.execute(
             """INSERT INTO indicator_items (tenant_id, indicator_id, data_item_id, position)
