@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from strawberry import Info
 
@@ -76,7 +77,7 @@ def say(text: Text) -> str:
 
 
 _STAGES = " ".join(
-    f"WHEN {{t}}.kind = '{kind.name}' AND {{t}}.stage = '{stage}' THEN {say(text)}"
+    f"WHEN {{t}}.kind = '{kind.name}' AND {{t}}.state = 'RUNNING' AND {{t}}.stage = '{stage}' THEN {say(text)}"
     for kind in KINDS.values()
     for stage, text in kind.stages.items()
 )
@@ -233,8 +234,16 @@ class JobMessage:
     job: Job = described("The job as it is now.")
 
 
-async def _state(_context: Context, row: Any) -> str:
-    return str(value_of(row, "change_seq"))
+async def job_state(context: Context, job_id: UUID) -> str:
+    """The number of a job's latest change, in the snapshot that the operation reads."""
+    statement = context.statement()
+    tenant, key = statement.render("{tenant}"), statement.bind(job_id, "uuid")
+    found = await context.fetch(f"SELECT change_seq FROM jobs WHERE tenant_id = {tenant} AND id = {key}", statement)
+    return str(found[0]["change_seq"])
+
+
+async def _state(context: Context, row: Any) -> str:
+    return await job_state(context, value_of(row, "id"))
 
 
 @subscriptions

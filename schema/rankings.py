@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from strawberry import Info
 
 from schema.context import Context
-from schema.jobs import FINISHED, MESSAGE, JobState
+from schema.jobs import FINISHED, MESSAGE, JobState, job_state
 from schema.live import After, Id, changes, live
 from schema.mapping import (
     ID,
@@ -317,7 +317,7 @@ class StandingFilter:
 
 
 @table(
-    """(SELECT rr.*, jr.kind, jr.state, jr.stage, jr.attempts, jr.cancel_requested, jr.change_seq, jr.percent,
+    """(SELECT rr.*, jr.kind, jr.state, jr.stage, jr.attempts, jr.cancel_requested, jr.percent,
                jr.units_done, jr.units_total FROM ranking_runs rr
         JOIN jobs jr ON jr.tenant_id = rr.tenant_id AND jr.id = rr.job_id)""",
     plural="ranking runs",
@@ -446,8 +446,8 @@ class RankingRunMessage:
     run: RankingRun = described("The run as it is now.")
 
 
-async def _state(_context: Context, row: Any) -> str:
-    return str(value_of(row, "change_seq"))
+async def _state(context: Context, row: Any) -> str:
+    return await job_state(context, value_of(row, "job_id"))
 
 
 @subscriptions
