@@ -1,7 +1,6 @@
 """The computation (测算): leaves → tree → totals → one rounding → ranks, category by category, all units at once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from typing import Any, Literal
@@ -152,17 +151,6 @@ def _low_coverage(run: CategoryRun, threshold: Fraction | None) -> Mask:
     return np.broadcast_to(run.covered * threshold.denominator < needed, (count,))
 
 
-@dataclass(frozen=True, slots=True)
-class _Totals:
-    """Totals of all units, in the snapshot's order."""
-
-    rounded: NDArray[Any]
-    about: NDArray[np.float64]
-    error: float
-    scored: Mask
-    low_coverage: Mask
-
-
 def _rank(
     scheme: Scheme,
     snapshot: Snapshot,
@@ -187,9 +175,8 @@ def _rank(
     status[vetoed] = Status.VETOED
     status[~scored] = Status.NOT_SCORED
     ranked = status == Status.RANKED
-    keys = _keys(
-        scheme, runs, _Totals(totals, about, max((run.error for run in runs), default=0.0), scored, low), ranked
-    )
+    error = max((run.error for run in runs), default=0.0)
+    keys = _keys(scheme, runs, totals, about, error, ranked)
     rank, shared = competition(keys, ranked, categories)
     overall = np.zeros(count, np.int64)
     if scheme.settings.cross_category_ranks:
@@ -203,14 +190,19 @@ def _rank(
     return Result(scheme, snapshot, runs, totals, scored, status, rank, shared, overall, keys, events, grades)
 
 
-def _keys(scheme: Scheme, runs: list[CategoryRun], totals: _Totals, ranked: Mask) -> NDArray[np.int64]:
+def _keys(
+    scheme: Scheme,
+    runs: list[CategoryRun],
+    totals: NDArray[Any],
+    about: NDArray[np.float64],
+    error: float,
+    ranked: Mask,
+) -> NDArray[np.int64]:
     """Whole numbers that order the ranked units exactly as the scheme says."""
     if scheme.settings.rank_on == "ROUNDED":
-        keys = dense(totals.rounded)
+        keys = dense(totals)
     else:
-        keys = _exact_keys(
-            totals.about, 2 * totals.error, np.flatnonzero(ranked), lambda units: _exact_totals(runs, units)
-        )
+        keys = _exact_keys(about, 2 * error, np.flatnonzero(ranked), lambda units: _exact_totals(runs, units))
     if scheme.settings.tie_policy == "TIE_BREAK":
         for code in scheme.settings.tie_breakers:
             units = tied(keys, ranked)

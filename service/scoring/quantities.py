@@ -201,6 +201,13 @@ class Quantity:
         """In words; items keep the names they were given."""
         return Text(self.words(names), self.words(names).replace("÷", " ÷ ").replace("×", " × "))
 
+    def divisor(self, names: ItemNames) -> Text:
+        """In words, in brackets where it is more than one item: as what something is divided by."""
+        text = self.describe(names)
+        if self.denominator is None and self.numerator.single:
+            return text
+        return Text(f"（{text.zh}）", f"({text.en})")
+
     def formula(self, values: UnitValues) -> str:
         """With a unit's numbers, such as 46 ÷ 48."""
         top = self.numerator.formula(values)

@@ -61,14 +61,6 @@ class Tail:
         return numerator, denominator
 
 
-def late_amount(penalty: LatePenalty | None, days: int) -> Fraction:
-    """Penalty for so many days (逾期扣分)."""
-    if penalty is None or days <= 0:
-        return Fraction(0)
-    amount = penalty.points_per_day * days
-    return amount if penalty.cap is None else min(amount, penalty.cap)
-
-
 def late_penalties(penalty: LatePenalty | None, days: NDArray[np.int64] | None, count: int) -> tuple[Whole, int]:
     """(penalties as counts of 1/unit, unit)."""
     if penalty is None or days is None or not days.any():

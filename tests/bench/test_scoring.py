@@ -108,7 +108,9 @@ def test_ratio_to_the_reference() -> None:
         snapshot = snapshot_of(scheme, case.units)
         fast += best_of(1, lambda s=scheme, n=snapshot: compute(s, n))  # type: ignore[misc]
     units = sum(len(case.units) for case in cases)
-    print(f"\nreference {slow / units * 1e6:.0f} us per unit of {units} in small cases, engine {fast / units * 1e6:.0f} us")
+    print(
+        f"\nreference {slow / units * 1e6:.0f} us per unit of {units} in small cases, engine {fast / units * 1e6:.0f} us"
+    )
 
 
 def test_exact_totals_of_everybody() -> None:

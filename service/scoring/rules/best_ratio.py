@@ -31,6 +31,7 @@ class BestRatioRule(PeerRule):
         if self.direction == "HIGHER":
             zh, en = f"得分＝{f}×（{x.zh}÷同类最高值）", f"{f} × ({x.en} ÷ highest of the category)"
         else:
+            x = self.quantity.divisor(names)
             zh, en = f"得分＝{f}×（同类最低值÷{x.zh}）", f"{f} × (lowest of the category ÷ {x.en})"
         if self.quantity.denominator:
             zero = zero_words(self.quantity.denominator_zero)

@@ -116,7 +116,7 @@ class ChecklistRule(ScoredRule):
     def describe(self, full_marks: Fraction, names: ItemNames) -> Text:
         f = show(full_marks)
         if self.done is not None and self.asked is not None:
-            done, asked = self.done.describe(names), self.asked.describe(names)
+            done, asked = self.done.describe(names), self.asked.divisor(names)
             if self.all_or_nothing:
                 return Text(
                     f"{done.zh}达到{asked.zh}得满分{f}分，否则不得分。",

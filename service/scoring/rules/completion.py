@@ -82,11 +82,8 @@ class CompletionRule(ScoredRule):
         return tuple(dict.fromkeys((*self.actual.data_items(), *self.target.data_items())))
 
     def describe(self, full_marks: Fraction, names: ItemNames) -> Text:
-        actual, target, f = self.actual.describe(names), self.target.describe(names), show(full_marks)
-        target_zh = (
-            target.zh if self.target.denominator is None and self.target.numerator.single else f"（{target.zh}）"
-        )
-        zh = f"得分＝{f}×（{actual.zh}÷{target_zh}），最高{show(full_marks * self.cap)}分"
+        actual, target, f = self.actual.describe(names), self.target.divisor(names), show(full_marks)
+        zh = f"得分＝{f}×（{actual.zh}÷{target.zh}），最高{show(full_marks * self.cap)}分"
         en = f"{f} × ({actual.en} ÷ {target.en}), at most {show(full_marks * self.cap)}"
         if self.all_or_nothing_below is not None:
             zh += f"，完成率低于{percent(self.all_or_nothing_below)}不得分"

@@ -134,7 +134,7 @@ class RankPointsRule(PeerRule):
         if self.ties == "MEAN":
             tie = Text("并列取所占名次的平均分", "equals share the mean of their ranks' marks")
         zh, en = (
-            f"按{x.zh}在同类中{way.zh}排名：{zh}；{tie.zh}",
+            f"按“{x.zh}”在同类中{way.zh}排名：{zh}；{tie.zh}",
             f"By rank in the category, {x.en}, {way.en}: {en}; {tie.en}",
         )
         if self.quantity.denominator:

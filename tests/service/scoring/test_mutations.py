@@ -25,8 +25,8 @@ def no_guard(patch: pytest.MonkeyPatch) -> None:
 def raw_floats(patch: pytest.MonkeyPatch) -> None:
     """Ranks compare floats."""
 
-    def keys(scheme: Any, runs: list[CategoryRun], totals: Any, ranked: Any) -> Any:
-        values = totals.about if scheme.settings.rank_on == "EXACT" else totals.rounded
+    def keys(scheme: Any, runs: list[CategoryRun], totals: Any, about: Any, error: float, ranked: Any) -> Any:
+        values = about if scheme.settings.rank_on == "EXACT" else totals
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
     patch.setattr("service.scoring.engine._keys", keys)

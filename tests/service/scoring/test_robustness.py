@@ -62,6 +62,25 @@ def test_every_cell_of_every_draw_is_exact(seed: int) -> None:
             assert [int(total) for total in got[draw]] == [wanted[int(one.index[place])] for place in live]
 
 
+@settings(LOOSE, max_examples=60)
+@given(st.integers(0, 2**48))
+def test_ranks_without_a_node_equal_the_reference_without_its_weight(seed: int) -> None:
+    case = Case(seed)
+    scheme = scheme_of(case)
+    result = compute(scheme, snapshot_of(scheme, case.units))
+    codes = [node.code for node in scheme.scored[1:]][:3]
+    found = ranks_without(scheme, result, codes)
+    for code in codes:
+        totals = totals_of(case.document, case.units, {code: 0})
+        ranked = [
+            unit for unit, status in enumerate(result.statuses()) if status == "RANKED" and totals[unit] is not None
+        ]
+        for unit, own in enumerate(found[code]):
+            peers = [totals[u] for u in ranked if case.units[u].category == case.units[unit].category]
+            wanted = None if unit not in ranked else 1 + sum(total > totals[unit] for total in peers)  # type: ignore[operator]
+            assert own == wanted
+
+
 def test_the_same_seed_gives_the_same_intervals() -> None:
     what = document(leaf(LINEAR, weight="2"), leaf(Y, weight="3"))
     values: dict[str, list[Any]] = {"x": ["90", "80", "10", "50"], "y": ["10", "20", "65", "50"]}

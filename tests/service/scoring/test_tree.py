@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.scoring import InvalidInput, ItemColumn, Snapshot, State, compute
+from service.scoring import Event, InvalidInput, ItemColumn, Snapshot, State, compute
 from tests.service.scoring.build import LINEAR, X, document, leaf, run, scheme_of
 
 Values = dict[str, list[Any]]
 Y = {**LINEAR, "quantity": {"numerator": {"terms": [{"dataItem": "y"}]}}}
+CHOICES = [{"option": "a", "marks": "1"}, {"option": "b", "marks": "0"}]
+VALUES = [{"option": "a", "marks": "1"}, {"option": "b", "marks": "0"}]
+VOTES = {"kind": "GRADE_MEAN", "groups": [{"name": "群众", "dataItem": "votes", "values": VALUES}], "minBallots": 1}
 NA, REJECTED = State.NOT_APPLICABLE, State.REJECTED
 
 
@@ -233,3 +236,64 @@ def test_progress_is_told_and_may_cancel() -> None:
 
     with pytest.raises(TimeoutError):
         compute(scheme, snapshot, progress=stop)
+
+
+def test_a_category_without_units_stands_in_nobodys_way() -> None:
+    what = document(leaf({"kind": "MINMAX", "quantity": X}), categories=["c", "v"], crossCategoryRanks=True)
+    result = run(what, {"x": ["1", "2"]})
+    assert result.ranks() == [2, 1]
+    assert result.overall_ranks() == [2, 1]
+
+
+def test_percentiles_of_ranked_units() -> None:
+    result = run(document(leaf(LINEAR), coverageThreshold="1"), {"x": ["90", "80", "80", "70", None]})
+    assert result.percentiles() == [1, Fraction(1, 3), Fraction(1, 3), 0, None]
+    assert run(document(leaf(LINEAR)), {"x": ["90"]}).percentiles() == [1]
+
+
+def test_every_fault_of_a_snapshot_is_named() -> None:
+    scheme = scheme_of(
+        document(leaf(LINEAR), leaf({"kind": "CHOICE", "dataItem": "pick", "options": CHOICES}), leaf(VOTES))
+    )
+    wrong = ItemColumn(np.array([9], np.uint8), np.array([1]))
+    with pytest.raises(InvalidInput) as caught:
+        compute(
+            scheme,
+            Snapshot(
+                ["a"],
+                ["c", "c"],
+                {"x": wrong, "y": ItemColumn(np.zeros(1, np.uint8), np.zeros(2, np.int64))},
+                {"L0": ItemColumn.of([1])},
+                leaf_states={"L0": np.array([7], np.uint8)},
+                late_days=np.array([-1]),
+                events=[Event("e", "nobody", "L9")],
+                group_awards={("L0", "g"): ItemColumn(np.zeros(1, np.uint8), np.zeros(0), 0, None, np.array([0, 3]))},
+            ),
+        )
+    assert ["/".join(fault.path) for fault in caught.value.faults] == [
+        "categories",
+        "items/x",
+        "items/y",
+        "groupAwards/L0/g",
+        "leafStates/L0",
+        "lateDays",
+        "events/0/unit",
+        "events/0/indicator",
+    ]
+    with pytest.raises(InvalidInput) as caught:
+        items = {"pick": ItemColumn.of([2]), "votes": ItemColumn.of_counts([{"a": -1}])}
+        compute(scheme, Snapshot(["a"], ["c"], items, {"L0": ItemColumn.of([1])}))
+    assert ["/".join(fault.path) for fault in caught.value.faults] == ["awards/L0", "items/pick/a", "items/votes/a"]
+
+
+def test_columns_of_narrow_or_broken_types() -> None:
+    scheme = scheme_of(document(leaf({**LINEAR, "fullAt": "99999"})))
+    state = np.zeros(2, np.uint8)
+    for kind in (np.int8, np.uint64, np.int32):
+        column = ItemColumn(state, np.array([99, 100], kind), 0)
+        assert compute(scheme, Snapshot(["a", "b"], ["c", "c"], {"x": column})).exact_totals() == [
+            "1100/11111",
+            "10000/99999",
+        ]
+    with pytest.raises(TypeError, match="whole numbers are needed"):
+        compute(scheme, Snapshot(["a"], ["c"], {"x": ItemColumn(state[:1], np.array([1.5]), 0)}))
