@@ -26,8 +26,11 @@ from service.scoring.text import Text
 LOOK_SECONDS = 0.3
 """How often a row is looked at."""
 
-REST = 10
+REST = 4
 """How long to rest after a look, in times of how long it took: looking must not be what keeps the database busy."""
+
+LONGEST_REST_SECONDS = 5.0
+"""However slow the database is, changes are told within about this."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,7 +94,7 @@ async def changes(
             yield Change(to_base64url(json.dumps([encode_id(cls.__name__, key), now]).encode()), row)
         if ended(row):
             return
-        await asyncio.sleep(max(every, REST * took))
+        await asyncio.sleep(max(every, min(REST * took, LONGEST_REST_SECONDS)))
 
 
 def _read_cursor(context: Context, of: str, after: str | None) -> str | None:

@@ -393,6 +393,8 @@ async def listen(caller: Caller, query: str, **variables: Any) -> AsyncGenerator
             assert isinstance(message, ExecutionResult)
             assert not message.errors, message.errors
             assert message.data is not None
+            # As the endpoint does after each message.
+            await context.close()
             yield message.data
     finally:
         await context.close()
