@@ -1,12 +1,16 @@
 """Assessments and reviews as frontends see them (考核评分、审核)."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import orjson
 from strawberry import UNSET
 
+from schema.context import Context
 from schema.mapping import (
     ID,
     Connection,
@@ -17,6 +21,7 @@ from schema.mapping import (
     by_id,
     by_ids,
     column,
+    computed,
     condition,
     connection,
     described,
@@ -50,14 +55,17 @@ from service.errors import Invalid, Issue, Path
 from service.reports.rights import (
     ASSESSMENT_NARROWED,
     ASSESSMENT_VISIBLE,
+    FILLS_SIDE,
     HELD,
     LEAF_NARROWED,
     OWN_UNIT,
     covers,
     departments,
 )
+from service.reports.values import PinnedItem, Value
 from service.reviews import Decision, ReviewSpec, SelfScoreSpec
 from service.reviews.marks import FULL_MARKS
+from service.reviews.preview import PreviewLeaf, preview
 from service.reviews.rights import JUDGING_STATES, LEVELS, NOT_REVIEWABLE, REASONS
 from service.scoring.text import Text
 from tenants.database import Transaction
@@ -130,6 +138,60 @@ NAMES_SHOWN = f"""(SELECT {{by}} = {{actor}} OR NOT {OWN_UNIT.replace("{t}", "na
                 AND nr.indicator_id = na.indicator_id AND nr.unit_id = go.unit_id)))
     FROM assessments na WHERE na.tenant_id = {{tenant}} AND na.id = {{assessment}})"""
 """Whether the viewer may know who judged: whoever judges as well; the assessed unit and observers see role and unit."""
+
+
+# Of an assessment `pa`: each item as it is pinned, with its settled value, else the present one the viewer may see.
+_PRESENT = f"""SELECT jsonb_agg(jsonb_build_object('data_item_id', si.data_item_id, 'code', si.code, 'name', si.name,
+        'type', si.type, 'unit_of_measure', si.unit_of_measure, 'scale', si.scale, 'options', si.options::text,
+        'number', pv.number::text, 'detail', pv.detail) ORDER BY pi.position)
+    FROM indicator_items pi
+    JOIN tasks vt ON vt.tenant_id = pi.tenant_id AND vt.cycle_unit_id = pa.cycle_unit_id
+         AND vt.data_item_id = pi.data_item_id
+    JOIN cycles vc ON vc.tenant_id = vt.tenant_id AND vc.id = vt.cycle_id
+    JOIN scheme_version_items si ON si.tenant_id = vc.tenant_id AND si.scheme_version_id = vc.scheme_version_id
+         AND si.data_item_id = vt.data_item_id
+    LEFT JOIN entries ve ON ve.tenant_id = vt.tenant_id AND ve.task_id = vt.id
+    LEFT JOIN entry_revisions vr ON vr.tenant_id = ve.tenant_id AND vr.id = ve.submitted_revision_id
+    CROSS JOIN LATERAL (SELECT * FROM (VALUES
+        (1, pa.settled_numbers[pi.position + 1], nullif(pa.settled_details -> pi.position, 'null'),
+            pa.settled_details IS NOT NULL),
+        (2, ve.number, ve.detail, ve.state = 'SUBMITTED' OR {FILLS_SIDE.replace("{t}", "vt")}),
+        (3, vr.number, vr.detail, true)) AS pc (place, number, detail, fits)
+        WHERE pc.fits ORDER BY pc.place LIMIT 1) pv
+    WHERE pi.tenant_id = {{tenant}} AND pi.indicator_id = pa.indicator_id"""
+
+
+async def _previews(context: Context, records: Sequence[Mapping[str, Any]]) -> list[Decimal | None]:
+    statement = context.statement()
+    wanted = statement.bind([record["id"] for record in records], "uuid[]")
+    rows = await context.fetch(
+        statement.render(
+            f"""SELECT pa.id, pa.state, pl.rule::text AS rule, {FULL_MARKS.replace("{t}", "pa")} AS full_marks,
+                       ({_PRESENT}) AS items
+                FROM assessments pa JOIN indicators pl ON pl.tenant_id = pa.tenant_id AND pl.id = pa.indicator_id
+                WHERE pa.tenant_id = {{tenant}} AND pa.id = ANY({wanted}) AND pl.rule IS NOT NULL"""
+        ),
+        statement,
+    )
+    leaves: dict[PreviewLeaf, list[tuple[UUID, list[Value | None]]]] = {}
+    found: dict[UUID, Decimal | None] = {}
+    for row in rows:
+        items = orjson.loads(row["items"] or "[]")
+        pinned = tuple(PinnedItem.of({**item, "minimum": None, "maximum": None}) for item in items)
+        leaf = PreviewLeaf(row["rule"], row["full_marks"], pinned)
+        if row["state"] == "REJECTED":
+            found[row["id"]] = Decimal(0)
+        elif row["state"] != "NOT_APPLICABLE" and items:
+            leaves.setdefault(leaf, []).append((row["id"], [_present(item) for item in items]))
+    for leaf, units in leaves.items():
+        found |= zip((key for key, _ in units), preview(leaf, [values for _, values in units]), strict=True)
+    return [found.get(record["id"]) for record in records]
+
+
+def _present(item: Mapping[str, Any]) -> Value | None:
+    if item["number"] is None and item["detail"] is None:
+        return None
+    return Value(None if item["number"] is None else Decimal(item["number"]), item["detail"])
 
 
 @value
@@ -261,6 +323,12 @@ class Assessment(Node):
     )
     awards_given: int = expression("Awards given.", "({t}.marks IS NOT NULL)::int")
     full_marks: Decimal = expression("Full marks of the leaf for the unit's category.", FULL_MARKS)
+    preview_marks: Decimal | None = computed(
+        "Marks on the present values, where the rule looks at no other unit, cycle or event (预计得分); null where a "
+        "value is missing, and where marks are awarded.",
+        _previews,
+        needs=["id"],
+    )
     reviews: "Connection[Review]" = connection(
         "All reviews, newest first.", on={"id": "assessment_id"}, default=[Key("{r}.id", "uuid", descending=True)]
     )

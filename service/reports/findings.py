@@ -16,7 +16,7 @@ import asyncpg
 import orjson
 
 from service.reports.values import PinnedItem
-from service.scoring.items import DataItem, ItemOption
+from service.scoring.items import DataItem
 from service.scoring.numbers import show
 from service.scoring.quantities import Quantity, read_quantity
 from service.scoring.reading import Reader, Sink
@@ -211,7 +211,7 @@ async def _checks(tx: Transaction, version_ids: Collection[UUID]) -> list[CrossC
             name=pinned.name,
             type=pinned.type,
             scale=pinned.scale,
-            options=tuple(ItemOption(code, name) for code, name in pinned.options),
+            options=pinned.options,
         )
     return [check for leaf in leaves for check in _read(leaf, items.get(leaf["scheme_version_id"], {}))]
 

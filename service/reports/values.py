@@ -4,17 +4,17 @@ Numbers and yes-no (1, 0) stand in `number`; choices, counts and scores in `deta
 {"choice": code}, {"counts": {code: n}}, {"scores": ["95", …]}.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 
 from service.checks import Check
 from service.errors import Path
+from service.scoring.items import ItemOption
 from service.scoring.text import Text
 
 MOST_SCORES = 1000
@@ -60,11 +60,10 @@ class PinnedItem:
     scale: int
     minimum: Decimal | None
     maximum: Decimal | None
-    options: tuple[tuple[str, str], ...]
-    """(code, name), in order."""
+    options: tuple[ItemOption, ...]
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> "PinnedItem":
+    def of(cls, row: Mapping[str, Any]) -> "PinnedItem":
         """From a row of `scheme_version_items`."""
         options = orjson.loads(row["options"])
         return cls(
@@ -76,7 +75,10 @@ class PinnedItem:
             scale=row["scale"],
             minimum=row["minimum"],
             maximum=row["maximum"],
-            options=tuple((option["code"], option.get("name") or option["code"]) for option in options),
+            options=tuple(
+                ItemOption(option["code"], option.get("name") or option["code"], bool(option.get("dontKnow")))
+                for option in options
+            ),
         )
 
 
@@ -136,14 +138,14 @@ def _number(check: Check, path: Path, raw: str, item: PinnedItem) -> Decimal | N
 
 
 def _choice(check: Check, path: Path, code: str, item: PinnedItem) -> Value | None:
-    if code in (option for option, _ in item.options):
+    if code in (option.code for option in item.options):
         return Value(detail={"choice": code})
     check.invalid(path, f"“{code[:40]}”不在选项之内。", f'"{code[:40]}" is not among the options.', hint=_options(item))
     return None
 
 
 def _counts(check: Check, path: Path, counts: Sequence[tuple[str, int]], item: PinnedItem) -> Value | None:
-    codes = [option for option, _ in item.options]
+    codes = [option.code for option in item.options]
     found: dict[str, int] = {}
     sound = check.at_most(path, counts, len(codes))
     for place, (code, number) in enumerate(counts if sound else ()):
@@ -191,6 +193,6 @@ def _scores(check: Check, path: Path, scores: Sequence[str], item: PinnedItem) -
 
 def _options(item: PinnedItem) -> Text:
     return Text(
-        zh="可选：" + "、".join(f"{code}（{name}）" for code, name in item.options),
-        en="One of: " + ", ".join(code for code, _ in item.options),
+        zh="可选：" + "、".join(f"{option.code}（{option.name}）" for option in item.options),
+        en="One of: " + ", ".join(option.code for option in item.options),
     )

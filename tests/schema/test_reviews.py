@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from service.access import Actor, Role
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.anyio
 
 ROW = """
 fragment Row on Assessment {
-  id version state valueState level levels reviewable notReviewableReason fullMarks marks marksReason selfScore selfNote
+  id version state valueState level levels reviewable notReviewableReason
+  fullMarks previewMarks marks marksReason selfScore selfNote
   ownAward awardsAsked awardsGiven daysLate changesSinceAccepted inconsistent
   unit { id code name pathNames category { id name } }
   inputs {
@@ -93,7 +95,8 @@ query ReportPageQuery($id: ID!, $after: String) {
       pageInfo { hasNextPage endCursor }
       edges {
         node {
-          id state valueState level levels fullMarks marks marksReason selfScore changesSinceAccepted inconsistent
+          id state valueState level levels fullMarks previewMarks marks marksReason selfScore
+          changesSinceAccepted inconsistent
           indicator { id ordinal name wording checkMethod sourceNote rule { kind } responsibleUnits { id name } }
           inputs { task { id dataItem { id name unitOfMeasure } entry { id display } }
                    reported { id number display } settledDisplay }
@@ -427,3 +430,41 @@ async def test_between_two_levels_the_adjusted_value_is_shown(cycle: OpenCycle, 
     assert (row["state"], row["level"], row["reviewable"]) == ("READY", 2, True)
     assert row["inputs"][0]["settled"]["option"]["code"] == "fair"
     assert row["inputs"][0]["pinned"]["display"] == "好"
+
+
+async def test_marks_are_previewed_on_what_the_viewer_may_see(cycle: OpenCycle, ask_as: Any) -> None:
+    def combination(item: str) -> dict[str, Any]:
+        return {"terms": [{"coefficient": "1", "dataItem": str(cycle.items[item])}], "constant": "0"}
+
+    rule = {
+        "kind": "LINEAR",
+        "quantity": {
+            "numerator": combination("A"),
+            "denominator": combination("M"),
+            "denominatorZero": "NOT_APPLICABLE",
+        },
+        "zeroAt": "0",
+        "fullAt": "1",
+        "clamp": True,
+    }
+    await cycle.sql(
+        "UPDATE indicators SET rule = $3::jsonb WHERE tenant_id = $1 AND id = $2 RETURNING id",
+        cycle.leaves["ratio"],
+        orjson.dumps(rule).decode(),
+    )
+    query = "query ($id: ID!) { assessment(id: $id) { previewMarks } }"
+    secretary = await cycle.person((Role.SECRETARY, "b1"))
+    reviewer = await cycle.person((Role.REVIEWER, "t1"))
+    await fill(cycle, secretary, "b1", M="40", A="30")
+    ratio = await assessment_id(cycle, "b1", "ratio")
+
+    async def marks(actor: Actor) -> str | None:
+        found: str | None = (await ask_as(actor).ask(query, id=ratio))["assessment"]["previewMarks"]
+        return found
+
+    assert (await marks(secretary), await marks(reviewer)) == ("7.5", None)
+    await submit(cycle, secretary, "b1")
+    assert await marks(reviewer) == "7.5"
+    change = Adjust([AdjustedValue(await cycle.task_id("b1", "A"), Content(number="20"))], "核实")
+    await judge(cycle, reviewer, ("b1", "ratio", change))
+    assert (await marks(secretary), await marks(reviewer)) == ("5", "5")
