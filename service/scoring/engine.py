@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.scoring.aggregation import Estimate, estimates
 from service.scoring.document import Scheme
-from service.scoring.exact import ExactTree
+from service.scoring.exact import exact_node
 from service.scoring.grade_field import grade_field
 from service.scoring.grades import grade_units
 from service.scoring.leaves import Columns, EventTable, LeafScores, score_leaf
@@ -109,7 +109,7 @@ def round_totals(
     """(shown totals as counts of 10**-places, how many the bound did not decide)."""
 
     def exact(open_: NDArray[np.intp]) -> tuple[Whole, Whole]:
-        return tail.exact(ExactTree(tree, leaves, open_).node(0), open_)
+        return tail.exact(exact_node(tree, leaves, 0, open_), open_)
 
     return rounded(about, scheme.settings.rounding_places, error, exact)
 

@@ -8,6 +8,7 @@ constant denominator are added first, which keeps the numbers short.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from service.scoring.leaves import LeafScores
 from service.scoring.sums import RationalSum, reduced
 from service.scoring.tree import Tree, TreeNode
 from service.scoring.whole import Mask, Whole, whole_rationals
+
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,52 @@ class ExactScore:
         found = np.ones(count, bool) if self.present is None else self.present
         return found if self.mass_numerator is None else found & (self.mass_numerator > 0)
 
+    def fractions(self, count: int) -> list[Fraction | None]:
+        """The scores; None where there is none."""
+        scored = self.scored(count).tolist()
+        return [
+            Fraction(self.numerator.at(i), self.denominator.at(i)) if there else None for i, there in enumerate(scored)
+        ]
+
+
+DISTINCT_FROM = 256
+"""From so many units on it pays to look for equal ones first."""
+
+
+def exact_node(tree: Tree, leaves: dict[int, LeafScores], place: int, index: Index) -> ExactScore:
+    """One node's exact scores for some units; units whose leaves are all equal are worked out once."""
+    if len(index) < DISTINCT_FROM:
+        return ExactTree(tree, leaves, index).node(place)
+    first, back = _distinct(leaves, index)
+    score = ExactTree(tree, leaves, index[first]).node(place)
+    mass = score.mass_numerator, score.mass_denominator
+    return ExactScore(
+        score.numerator.take(back),
+        score.denominator.take(back),
+        None if score.present is None else score.present[back],
+        None if mass[0] is None else mass[0].take(back),
+        None if mass[1] is None else mass[1].take(back),
+    )
+
+
+def _distinct(leaves: dict[int, LeafScores], index: Index) -> tuple[Index, Index]:
+    """(one unit of each kind, for every unit the place of its kind): found by a hash, compared in full."""
+    columns: list[NDArray[Any]] = []
+    for leaf in leaves.values():
+        columns += [part.value[index] for part in (leaf.numerator, leaf.denominator) if not part.scalar]
+        columns += [mask[index].astype(np.int64) for mask in (leaf.absent, leaf.lost) if mask is not None]
+    everyone = np.arange(len(index))
+    if any(column.dtype != np.int64 for column in columns):
+        return everyone, everyone
+    mixed = np.zeros(len(index), np.uint64)
+    for column in columns:
+        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    _, first, back = np.unique(mixed, return_index=True, return_inverse=True)
+    if all(np.array_equal(column, column[first[back]]) for column in columns):
+        return first, back
+    return everyone, everyone
+
 
 class ExactTree:
     """The nodes of one category's tree for the units at `index`, worked out when first asked for."""
@@ -58,12 +107,7 @@ class ExactTree:
 
     def fractions(self, place: int) -> list[Fraction | None]:
         """One node's exact scores; None where it has none."""
-        score = self.node(place)
-        scored = score.scored(self.count).tolist()
-        return [
-            Fraction(score.numerator.at(i), score.denominator.at(i)) if there else None
-            for i, there in enumerate(scored)
-        ]
+        return self.node(place).fractions(self.count)
 
     def _leaf(self, place: int) -> ExactScore:
         leaf = self._leaves[place]

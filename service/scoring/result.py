@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.scoring.aggregation import UNIT, Estimate
 from service.scoring.document import Scheme
-from service.scoring.exact import ExactTree
+from service.scoring.exact import exact_node
 from service.scoring.grades import Grades, PendingTie, Quota
 from service.scoring.leaves import LeafScores
 from service.scoring.numbers import format_rational, format_scaled
@@ -58,13 +58,13 @@ class CategoryRun:
 
     def exact_totals(self, places: Index) -> list[Fraction | None]:
         """Exact totals of some units of the category."""
-        numerator, denominator = self.tail.exact(ExactTree(self.tree, self.leaves, places).node(0), places)
+        numerator, denominator = self.tail.exact(exact_node(self.tree, self.leaves, 0, places), places)
         scored = self.scored[places].tolist()
         return [Fraction(numerator.at(i), denominator.at(i)) if there else None for i, there in enumerate(scored)]
 
     def exact_nodes(self, place: int, units: Index) -> list[Fraction | None]:
         """Exact scores of one node for some units of the category."""
-        return ExactTree(self.tree, self.leaves, units).fractions(place)
+        return exact_node(self.tree, self.leaves, place, units).fractions(len(units))
 
 
 class Result:
@@ -251,7 +251,7 @@ class Result:
         estimate = run.estimates[place]
 
         def exact(open_: Index) -> tuple[Whole, Whole]:
-            score = ExactTree(run.tree, run.leaves, open_).node(place)
+            score = exact_node(run.tree, run.leaves, place, open_)
             return score.numerator * factor.numerator, score.denominator * factor.denominator
 
         if run.tree.nodes[place].leaf:

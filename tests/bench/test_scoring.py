@@ -108,9 +108,8 @@ def test_ratio_to_the_reference() -> None:
         snapshot = snapshot_of(scheme, case.units)
         fast += best_of(1, lambda s=scheme, n=snapshot: compute(s, n))  # type: ignore[misc]
     units = sum(len(case.units) for case in cases)
-    print(
-        f"\nreference {slow / units * 1e6:.0f} us per unit of {units} in small cases, engine {fast / units * 1e6:.0f} us"
-    )
+    per_unit = [round(seconds / units * 1e6) for seconds in (slow, fast)]
+    print(f"\n{units} units in small cases, us per unit: reference {per_unit[0]}, engine {per_unit[1]}")
 
 
 def test_exact_totals_of_everybody() -> None:

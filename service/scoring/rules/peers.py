@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.scoring.quantities import Ratio
+from service.scoring.sums import reduced
 from service.scoring.whole import Mask, quotient
 
+Places = NDArray[np.intp]
 UNIT = 2.0**-53
 NEAR = 8 * UNIT
 
@@ -76,7 +78,14 @@ def order(ratio: Ratio, mask: Mask) -> Order:
         new = np.r_[True, np.diff(numerator.value[sorted_places]) != 0]
     else:
         about = np.broadcast_to(quotient(numerator, denominator), (count,))
-        sorted_places, new = exact_order(about, NEAR, 0.0, lambda i: Fraction(numerator.at(i), denominator.at(i)))
+        top, bottom = (part.array(count) for part in reduced(numerator, denominator))
+        sorted_places, new = exact_order(
+            about,
+            NEAR,
+            0.0,
+            lambda i: Fraction(numerator.at(i), denominator.at(i)),
+            lambda a, b: np.asarray((top[a] == top[b]) & (bottom[a] == bottom[b]), bool),
+        )
     starts = np.flatnonzero(new)
     group = np.cumsum(new) - 1
     ends = np.append(starts[1:], count) - 1
@@ -84,12 +93,17 @@ def order(ratio: Ratio, mask: Mask) -> Order:
 
 
 def exact_order(
-    about: NDArray[np.float64], relative: float, absolute: float, exact: Callable[[int], Any]
-) -> tuple[NDArray[np.intp], Mask]:
+    about: NDArray[np.float64],
+    relative: float,
+    absolute: float,
+    exact: Callable[[int], Any],
+    same: Callable[[Places, Places], Mask] | None = None,
+) -> tuple[Places, Mask]:
     """Sort by exact values known approximately: (order, where a new value begins).
 
     about: floats, each off by less than (relative × |value| + absolute) / 2. exact: the exact value of one place, asked
-    for only inside runs of neighbours that the floats can't tell apart.
+    for only inside runs of neighbours that the floats can't tell apart. same: whether places are equal, many at once;
+    a run of equals then needs no exact value at all.
     """
     sorted_places = np.argsort(about, kind="stable")
     values = about[sorted_places]
@@ -100,14 +114,17 @@ def exact_order(
     size = np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
     near = values[1:] - values[:-1] <= relative * size + absolute
     new[1:] = ~near
-    if near.any():
-        starts = np.flatnonzero(new)
-        ends = np.append(starts[1:], count)
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            if end - start < 2:
-                continue
-            run = [(exact(int(place)), int(place)) for place in sorted_places[start:end]]
-            run.sort(key=lambda pair: pair[0])
-            sorted_places[start:end] = [place for _, place in run]
-            new[start + 1 : end] = [run[i][0] != run[i - 1][0] for i in range(1, len(run))]
+    if not near.any():
+        return sorted_places, new
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], count)
+    open_ = ends - starts > 1
+    if same is not None:
+        differ = np.r_[False, near & ~same(sorted_places[1:], sorted_places[:-1])]
+        open_ &= np.add.reduceat(differ, starts, dtype=np.int64) > 0
+    for start, end in zip(starts[open_].tolist(), ends[open_].tolist(), strict=True):
+        run = [(exact(int(place)), int(place)) for place in sorted_places[start:end]]
+        run.sort(key=lambda pair: pair[0])
+        sorted_places[start:end] = [place for _, place in run]
+        new[start + 1 : end] = [run[i][0] != run[i - 1][0] for i in range(1, len(run))]
     return sorted_places, new

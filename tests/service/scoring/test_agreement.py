@@ -23,6 +23,12 @@ def test_explanations_add_up_to_the_shown_total(seed: int) -> None:
     assert explanation_faults(Case(seed)) == []
 
 
+def test_equal_units_worked_out_once_agree_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.scoring.exact.DISTINCT_FROM", 2)
+    for seed in range(120):
+        assert disagreements(Case(seed)) == [], seed
+
+
 @pytest.mark.long
 def test_agreement_at_length() -> None:
     for seed in range(20_000):

@@ -54,7 +54,7 @@ def no_filter(patch: pytest.MonkeyPatch) -> None:
 def float_order(patch: pytest.MonkeyPatch) -> None:
     """The order of ratios is that of their quotients."""
 
-    def by_float(about: Any, relative: float, absolute: float, exact: Any) -> Any:
+    def by_float(about: Any, relative: float, absolute: float, exact: Any, same: Any = None) -> Any:
         order = np.argsort(about, kind="stable")
         return order, np.r_[True, np.diff(about[order]) != 0] if len(order) else np.zeros(0, bool)
 
