@@ -174,11 +174,7 @@ async def course(db: Database, tenant: District, leaves: Mapping[str, Mapping[st
     world.units = {row["code"]: encode_id("OrgUnit", row["id"]) for row in rows}
     filled = {"source": "REVIEWED", "responsible_unit_ids": [world.units["zzb"]]}
     await world.add_items(
-        *(
-            DataItemSpec(code=code, name=f"数据{code}", definition="口径", **{**filled, **spec})
-            for code, spec in ITEMS.items()
-        ),
-        DataItemSpec(code="target", name="目标", definition="口径", **TARGET),
+        *(_item(code, **{**filled, **spec}) for code, spec in ITEMS.items()), _item("target", **TARGET)
     )
     keys = {code: str(key_of(key, "DataItem")) for code, key in world.items.items()}
     _, version_id = await world.begin(weighting="RELATIVE")
@@ -210,6 +206,10 @@ def key_of(given: str, type_name: str) -> UUID:
     found = decode_id(given, type_name)
     assert found is not None
     return found
+
+
+def _item(code: str, **more: Any) -> DataItemSpec:
+    return DataItemSpec(code=code, name=f"数据{code}", definition="口径", **more)
 
 
 def _node(code: str, parent: str | None, **more: Any) -> IndicatorRow:

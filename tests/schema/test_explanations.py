@@ -1,0 +1,194 @@
+"""Why a unit has the total that it has: whose eyes see it, in which words, and that its numbers add up."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from service import publications
+from service.access import Role
+from service.ids import encode_id
+from service.rankings import explaining
+from service.rankings.snapshot import unpack
+from tenants.database import Database
+from tenants.provisioning import District
+from tests.schema.conftest import Caller, MakeCaller, held
+from tests.service.computing import Course, course, key_of
+from tests.service.test_rules import BEFORE, LEAVES, NOW, TARGETS
+
+pytestmark = pytest.mark.anyio
+
+STANDINGS = """
+query ($run: ID!) { rankingRun(id: $run) { standings(first: 100) { edges { node {
+  id total exact status unit { code }
+  explanation { text steps { key parentKey depth kind text formula before result shown weight effectiveWeight valueState
+    indicator { code } comparison { peers best worst rank }
+    inputs { display dataItem { code } reported { number display } review { decision reason } } } }
+  dimensions { indicator { code } score reason }
+  leaves { indicator { code name } score valueState reason }
+} } } } }
+"""
+Node = Mapping[str, Any]
+
+
+@pytest.fixture
+async def given(db: Database, tenant: District) -> tuple[Course, str]:
+    """Two cycles with every kind of rule, and the id of the second one's run."""
+    made = await course(db, tenant, LEAVES)
+    await made.cycle(BEFORE, TARGETS)
+    run_id = await made.run(await made.cycle(NOW, TARGETS))
+    return made, encode_id("RankingRun", run_id)
+
+
+@pytest.fixture
+def organiser(make_caller: MakeCaller, given: tuple[Course, str]) -> Caller:
+    """Who may see everything."""
+    made, _ = given
+    return make_caller(made.tenant, [held(Role.ORGANISER, made.world.root, at_root=True)])
+
+
+async def standings(caller: Caller, run: str) -> dict[str, Node]:
+    """What the run says, by code of the unit."""
+    found = await caller.ask(STANDINGS, run=run)
+    return {edge["node"]["unit"]["code"]: edge["node"] for edge in found["rankingRun"]["standings"]["edges"]}
+
+
+def exact(text: str | None) -> Fraction:
+    return Fraction(text or 0)
+
+
+def check_sums(node: Node) -> None:
+    """From the leaves' scores to the shown total, by the steps' own numbers."""
+    steps = {step["key"]: step for step in node["explanation"]["steps"]}
+    total = node["explanation"]["steps"][0]
+    assert (total["shown"], total["before"]) == (node["total"], node["exact"])
+    children: dict[str, list[Node]] = {}
+    for step in steps.values():
+        children.setdefault(step["parentKey"], []).append(step)
+        if step["parentKey"] is not None:
+            assert step["depth"] == steps[step["parentKey"]]["depth"] + 1
+    for key, step in steps.items():
+        if step["kind"] == "AGGREGATE" and step["result"] is not None:
+            parts = [each for each in children[key] if each["result"] is not None]
+            weights = sum(exact(each["effectiveWeight"]) for each in parts)
+            mean = sum(exact(each["effectiveWeight"]) * exact(each["result"]) for each in parts) / weights
+            assert mean == exact(step["result"]), key
+    (root,) = [step for step in children["total"] if step["kind"] == "AGGREGATE"]
+    assert exact(root["result"]) == exact(total["before"])
+    scores = {leaf["indicator"]["code"]: leaf for leaf in node["leaves"]}
+    leaves = [step for step in steps.values() if step["kind"] == "LEAF"]
+    assert {step["key"] for step in leaves} == set(scores) == set(LEAVES)
+    for step in leaves:
+        assert step["shown"] == scores[step["key"]]["score"]
+        assert step["valueState"] == scores[step["key"]]["valueState"]
+
+
+async def test_every_total_opens_down_to_values_that_add_up(given: tuple[Course, str], organiser: Caller) -> None:
+    found = await standings(organiser, given[1])
+    assert len(found) == 6
+    for node in found.values():
+        check_sums(node)
+    steps = {step["key"]: step for step in found["c1"]["explanation"]["steps"]}
+    assert steps["ratio"]["comparison"] == {"peers": 3, "best": "39.5", "worst": "28.1", "rank": None}
+    (used,) = steps["choice"]["inputs"]
+    assert (used["dataItem"]["code"], used["display"]) == ("pick", "好")
+    assert used["reported"] == {"number": 1, "display": "好"}
+    assert [each["dataItem"]["code"] for each in steps["neutral"]["inputs"]] == ["x", "target"]
+    assert "≈" not in steps["neutral"]["formula"]
+
+
+async def test_it_is_said_in_both_languages(given: tuple[Course, str], organiser: Caller) -> None:
+    english = (await standings(organiser, given[1]))["c1"]["explanation"]
+    chinese = (await standings(replace(organiser, language="zh-CN"), given[1]))["c1"]["explanation"]
+    assert english["text"].startswith("total ")
+    assert chinese["text"].startswith("总得分")
+    assert [step["key"] for step in english["steps"]] == [step["key"] for step in chinese["steps"]]
+    assert len(chinese["text"].splitlines()) == len(chinese["steps"])
+
+
+async def test_reasons_say_why_points_were_lost(given: tuple[Course, str], organiser: Caller) -> None:
+    found = (await standings(organiser, given[1]))["c1"]
+    leaves = {leaf["indicator"]["code"]: leaf for leaf in found["leaves"]}
+    assert leaves["choice"]["reason"] is None, "full marks"
+    assert leaves["checklist"]["reason"] == "1 points met: 3 marks; not met: 数据ok2"
+    dimensions = {each["indicator"]["code"]: each["reason"] for each in found["dimensions"]}
+    assert "指标checklist: 1 points met" in dimensions["D1"]
+    missing = (await standings(organiser, given[1]))["c4"]["leaves"][0]
+    assert (missing["valueState"], missing["reason"]) == ("MISSING", "missing: 0")
+
+
+async def test_who_may_not_read_the_result_gets_no_explanation(
+    given: tuple[Course, str], organiser: Caller, make_caller: MakeCaller, db: Database
+) -> None:
+    made, run = given
+    own = (await standings(organiser, run))["c1"]["id"]
+    other = (await standings(organiser, run))["c2"]["id"]
+    unit = key_of(made.world.units["c1"], "OrgUnit")
+    ask = """query ($id: ID!) { standing(id: $id) { total explanation { text } dimensions { reason } } }"""
+    secretary = make_caller(made.tenant, [held(Role.SECRETARY, unit)])
+    await _grant(db, made, secretary, "SECRETARY")
+    assert (await secretary.ask(ask, id=own))["standing"] is None, "nothing is published yet"
+    await _publish(db, made, run)
+    seen = (await secretary.ask(ask, id=own))["standing"]
+    assert seen["explanation"]["text"].startswith("total ")
+    assert seen["dimensions"][0]["reason"]
+    hidden = (await secretary.ask(ask, id=other))["standing"]
+    assert hidden["total"] is not None, "the board shows totals of all"
+    assert hidden["explanation"] is None
+    assert [each["reason"] for each in hidden["dimensions"]] == [None, None]
+
+
+async def test_what_would_contradict_the_result_is_not_shown(
+    given: tuple[Course, str], organiser: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "format_rational", lambda _total: "1/3")
+    found = await standings(organiser, given[1])
+    assert [node["explanation"] for node in found.values() if node["exact"] is not None] == [None] * 6
+    assert found["c1"]["dimensions"][0]["reason"] is None
+
+
+async def test_few_runs_stay_in_memory(given: tuple[Course, str]) -> None:
+    made, _ = given
+    async with made.world.db.transaction(made.tenant.id) as tx:
+        packed = bytes(await tx.fetchval("SELECT document FROM run_snapshots WHERE tenant_id = $1", made.tenant.id))
+    size = unpack(packed).size
+    runs = explaining._Runs(3 * size)
+    keys = [(made.tenant.id, UUID(int=number)) for number in range(5)]
+    for key in keys:
+        assert runs.get(key, None) is None
+        assert runs.get(key, packed) is not None
+    assert [key in runs for key in keys] == [False, False, True, True, True]
+    assert runs.get(keys[2], None) is not None
+    assert runs.get(keys[0], packed) is not None
+    assert [key in runs for key in keys] == [True, False, True, False, True], "what was last asked about stays"
+
+
+async def _grant(db: Database, made: Course, caller: Caller, role: str) -> None:
+    assert caller.actor is not None
+    async with db.transaction(made.tenant.id) as tx:
+        await tx.execute(
+            "INSERT INTO actors (tenant_id, id, kind, display_name) VALUES ($1, $2, 'MEMBER', '某人')",
+            made.tenant.id,
+            caller.actor.id,
+        )
+        await tx.execute(
+            "INSERT INTO grants (tenant_id, id, holder_id, role, unit_id) VALUES ($1, $2, $3, $4, $5)",
+            made.tenant.id,
+            caller.actor.grants[0].id,
+            caller.actor.id,
+            role,
+            caller.actor.grants[0].unit_id,
+        )
+
+
+async def _publish(db: Database, made: Course, run: str) -> None:
+    async with db.transaction(made.tenant.id) as tx:
+        version = await tx.fetchval(
+            "SELECT version FROM cycles WHERE tenant_id = $1 AND id = $2", tx.tenant_id, made.cycle_ids[-1]
+        )
+        await publications.publish_run(
+            tx, made.world.actor, run_id=run, version=version, kind="INTERIM", title="阶段成绩"
+        )
