@@ -1,17 +1,22 @@
 """A whole installation: the API and a worker as processes of their own, on the servers that all tests share."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import IO
 
 import httpx
 import pytest
 
 from service.settings import Settings
 from tests.e2e.client import Installation
+
+Process = subprocess.Popen[str]
 
 
 @pytest.fixture(scope="session")
@@ -20,19 +25,32 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **settings.environment(), "KAOPING_LOG_LEVEL": "warning"}
 
 
-@pytest.fixture(scope="module")
-def installation(environment: dict[str, str]) -> Iterator[Installation]:
-    """One API process and one worker; gone before other tests run workers of their own on the same servers."""
-    kaoping = [sys.executable, "-m", "service.main"]
-    serve = subprocess.Popen(
-        [*kaoping, "serve", "--port", "0", "--host", "127.0.0.1", "--with-parent"],
+@contextlib.contextmanager
+def process(environment: dict[str, str], *arguments: str, said: IO[str] | int | None = None) -> Iterator[Process]:
+    """A command of Kaoping as a process of its own; told to end, and waited for, at the end. `said` takes its log."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "service.main", *arguments, "--with-parent"],
         env=environment,
         stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=said,
         text=True,
     )
-    worker = subprocess.Popen([*kaoping, "worker", "--with-parent"], env=environment, stdin=subprocess.PIPE)
     try:
+        yield started
+    finally:
+        started.terminate()
+        # One that was stopped would not hear it.
+        started.send_signal(signal.SIGCONT)
+        started.wait(timeout=40)
+        for stream in (started.stdin, started.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@contextlib.contextmanager
+def serving(environment: dict[str, str]) -> Iterator[Installation]:
+    """The API alone."""
+    with process(environment, "serve", "--port", "0", "--host", "127.0.0.1", said=subprocess.PIPE) as serve:
         assert serve.stderr is not None
         address = ""
         for line in serve.stderr:
@@ -41,18 +59,16 @@ def installation(environment: dict[str, str]) -> Iterator[Installation]:
                 break
         for _ in range(200):
             try:
-                if httpx.get(f"{address}/readyz", timeout=5).status_code == 200:
+                if httpx.get(f"{address}/livez", timeout=5).status_code == 200:
                     break
             except httpx.TransportError:
                 pass
             time.sleep(0.05)
         yield Installation(address, environment)
-    finally:
-        for process in (serve, worker):
-            process.terminate()
-        for process in (serve, worker):
-            process.wait(timeout=40)
-            assert process.stdin is not None
-            process.stdin.close()
-        if serve.stderr is not None:
-            serve.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def installation(environment: dict[str, str]) -> Iterator[Installation]:
+    """One API process and one worker; gone before other tests run workers of their own on the same servers."""
+    with serving(environment) as found, process(environment, "worker"):
+        yield found
