@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from service.errors import ErrorCode
 from service.main import cli
 from service.settings import PREFIX, Settings
 
@@ -161,3 +162,7 @@ def test_everything_is_formatted() -> None:
 
 def test_types_are_sound() -> None:
     run_tool("mypy")
+
+
+def test_every_error_code_is_in_readme() -> None:
+    assert [code.value for code in ErrorCode if f"`{code.value}`" not in README] == []
