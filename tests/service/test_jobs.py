@@ -16,7 +16,7 @@ from service.ids import encode_id
 from service.jobs import KINDS, Due, FenceLost, JobRun, Stopped
 from service.scoring.text import Text
 from service.worker import step_of
-from tenants.database import Database
+from tenants.database import Database, Transaction
 from tenants.ids import uuid7
 from tenants.provisioning import District
 from tests.service.working import TEST, Behaviour, effects, note
@@ -146,14 +146,24 @@ async def test_a_finished_job_starts_anew_only_where_its_kind_says_so(db: Databa
     found = await row(db, tenant, job_id)
     assert (found["state"], found["attempts"], found["last_error"]) == ("QUEUED", 0, None)
     async with db.transaction(tenant.id) as tx:
-        arguments = jobs.RunArguments(uuid.uuid4())
-        subject = ("RankingRun", arguments.run_id)
-        key = {"subject": subject, "dedupe_key": "run", "arguments": arguments}
-        run = await jobs.request(tx, system_actor(tenant.id), jobs.RANKING_RUN, **key)
+        run = await ask_for_a_run(tx)
     await change(db, tenant, run, "state = 'CANCELLED'")
     with pytest.raises(RuntimeError):
         async with db.transaction(tenant.id) as tx:
-            await jobs.request(tx, system_actor(tenant.id), jobs.RANKING_RUN, **key)
+            await ask_for_a_run(tx)
+
+
+async def ask_for_a_run(tx: Transaction) -> uuid.UUID:
+    """A request of a kind that is never done again."""
+    arguments = jobs.RunArguments(uuid.UUID(int=7))
+    return await jobs.request(
+        tx,
+        system_actor(tx.tenant_id),
+        jobs.RANKING_RUN,
+        subject=("RankingRun", arguments.run_id),
+        dedupe_key="run",
+        arguments=arguments,
+    )
 
 
 async def test_only_the_newest_fence_commits(db: Database, tenant: District) -> None:
@@ -182,6 +192,7 @@ async def test_only_the_newest_fence_commits(db: Database, tenant: District) -> 
 
 async def test_a_job_whose_workers_die_is_given_up(db: Database, tenant: District) -> None:
     job_id = await ask(db, tenant)
+    found = await row(db, tenant, job_id)
     for crash in range(1, jobs.MAX_CRASHES + 1):
         await claimed(db, tenant, job_id)
         await change(db, tenant, job_id, "lease_until = now() - interval '1 s'")
