@@ -67,6 +67,7 @@ from tenants.database import Transaction
 
 if TYPE_CHECKING:
     from schema.directory import Category, OrgUnit
+    from schema.events import Event
     from schema.jobs import Job
     from schema.publications import Publication
     from schema.rankings import RankingRun
@@ -355,6 +356,13 @@ class Cycle(Node):
         filter="AssessmentFilter",
         order="AssessmentOrder",
         default=[Key("{r}.cycle_unit_id", "uuid")],
+    )
+    events: "Connection[Event]" = connection(
+        "Its events (加减分事项台账), newest first.",
+        on={"id": "cycle_id"},
+        filter="EventFilter",
+        order="EventOrder",
+        default=[Key("{r}.happened_on", "date", descending=True)],
     )
     stats: ProgressStats = relation("Counters over all units.", rows=CYCLE_STATS)
     indicator_stats: list[IndicatorProgressInfo] = listing(

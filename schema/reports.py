@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from schema.cycles import Cycle, CycleUnit, StateIssue
     from schema.directory import OrgUnit
     from schema.errors import Contact
+    from schema.events import Event
     from schema.items import DataItem, DataSource
     from schema.members import Actor
     from schema.progress import ProgressStats
@@ -451,6 +452,13 @@ class Report(Node):
                 "bigint",
             )
         ],
+    )
+    events: "Connection[Event]" = connection(
+        "Bonus, deduction, breach and veto events of its unit, newest first.",
+        on={"cycle_unit_id": "cycle_unit_id"},
+        filter="EventFilter",
+        order="EventOrder",
+        default=[Key("{r}.happened_on", "date", descending=True)],
     )
     submittable: bool = expression("Whether the viewer may submit something now.", SUBMITTABLE)
     blockers: "list[StateIssue]" = document(

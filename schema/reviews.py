@@ -73,6 +73,7 @@ from tenants.database import Transaction
 if TYPE_CHECKING:
     from schema.cycles import Cycle, CycleUnit
     from schema.directory import OrgUnit
+    from schema.events import Event
     from schema.members import Actor
     from schema.rankings import ValueState
     from schema.reports import EntryRevision, Task
@@ -306,6 +307,13 @@ class Assessment(Node):
     not_reviewable_reason: str | None = expression("Why not, such as 不得审核、评分本单位.", _REASON)
     inputs: list[AssessmentInputInfo] = listing(
         "The items it rests on, reported and settled side by side.", rows=_INPUTS, order="{r}.position"
+    )
+    events: "Connection[Event]" = connection(
+        "Events filed under the leaf, newest first.",
+        on={"cycle_unit_id": "cycle_unit_id", "indicator_id": "indicator_id"},
+        filter="EventFilter",
+        order="EventOrder",
+        default=[Key("{r}.happened_on", "date", descending=True)],
     )
     self_score: Decimal | None = column("The unit's own score (自评分); never counts.")
     self_note: str | None = column("What the unit says to it.")

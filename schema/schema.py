@@ -23,6 +23,7 @@ NOUNS = (
     "cycles",
     "reports",
     "reviews",
+    "events",
     "rankings",
     "publications",
     "jobs",

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from schema.events import TO_CONFIRM
 from schema.mapping import Connection, Key, connection, expression, listing, query, relation, table
 from schema.members import ACTOR_TYPES, Language
 from schema.reports import NEWEST_REPORTS, OWN_REPORTS, WORKLIST
@@ -10,6 +11,7 @@ from service.access import Role
 
 if TYPE_CHECKING:
     from schema.directory import Tenant
+    from schema.events import Event
     from schema.members import Actor, Grant
     from schema.reports import Report, Task
     from schema.reviews import Assessment, ResponsibleLeafInfo
@@ -59,6 +61,13 @@ class Viewer:
         filter="AssessmentFilter",
         order="AssessmentOrder",
         default=[Key("{r}.ready_since", "timestamptz", True)],
+    )
+    events_to_confirm: "Connection[Event]" = connection(
+        "Events that another proposed and it may confirm or reject (待认定), what waits longest first.",
+        where=TO_CONFIRM,
+        filter="EventFilter",
+        order="EventOrder",
+        default=[Key("{r}.proposed_at", "timestamptz")],
     )
     leaves: "list[ResponsibleLeafInfo]" = listing(
         "Leaves its responsible unit fills or awards, with counts: the start page of a department.",

@@ -217,8 +217,9 @@ def _leaves(
         if node["category_ids"]:
             own &= frozenset(node["category_ids"])
         applies[node["id"]] = own
-        if node["leaf"]:
-            award = node["rule"] == "AWARD"
+        award = node["rule"] == "AWARD"
+        # What is scored by events alone has nothing to be judged.
+        if node["leaf"] and (award or node["item_ids"]):
             levels = len(settings["reviewLevels"]) if reported & set(node["item_ids"]) else 0
             if node["review_levels"] is not None:
                 levels = len(orjson.loads(node["review_levels"]))

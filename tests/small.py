@@ -85,7 +85,7 @@ def quantity(item: str, denominator: str | None = None) -> Json:
 
 
 def tree(ids: Json, points: str = "50") -> list[Json]:
-    """The scheme's nodes: a dimension with three leaves, the first of `points`, the others of 30 and 20."""
+    """The scheme's nodes: a dimension with three leaves, the first of `points`, the others of 30 and 20; and bonus."""
     items, department = ids["items"], ids["units"]["d1"]
 
     def leaf(code: str, points: str, rule: Json, **more: Any) -> Json:
@@ -95,11 +95,21 @@ def tree(ids: Json, points: str = "50") -> list[Json]:
     linear = {"linear": {"quantity": quantity(items["M"]), "zeroAt": "0", "fullAt": LINEAR_FULL}}
     done = {"completion": {"actual": quantity(items["V"]), "target": quantity(items["T"])}}
     award = {"award": {"step": "0.5", "selfScore": True}}
+    bonus = {"levels": [{"code": "city", "name": "市级", "points": "2"}], "pot": "加分", "potCap": "5"}
     return [
         {"indicator": {"code": "dim", "name": f"{ids['name']}维度", "points": "100", "basis": "区委文件"}},
         leaf("members", points, linear),
         leaf("done", "30", done, responsibleUnitIds=[department]),
         leaf("award", "20", award, responsibleUnitIds=[department]),
+        {
+            "indicator": {
+                "code": "bonus",
+                "name": f"{ids['name']}加分",
+                "basis": "区委文件",
+                "rule": {"bonus": bonus},
+                "responsibleUnitIds": [department],
+            }
+        },
     ]
 
 
@@ -295,6 +305,26 @@ def report(ids: Json) -> Generator[Step, Any, None]:
     yield from _look(ids)
 
 
+def events(ids: Json) -> Generator[Step, Any, None]:
+    """The first unit proposes two bonus events, of which the organiser confirms one: ids["events"]."""
+    proposed = [
+        {
+            "cycleUnitId": ids["members"]["b1"],
+            "indicatorId": ids["indicators"]["bonus"],
+            "matter": matter,
+            "title": f"{ids['name']}获市级表彰",
+            "levelCode": "city",
+            "happenedOn": in_days(-30),
+            "documentTitle": f"{ids['name']}表彰决定",
+        }
+        for matter in ("m1", "m2")
+    ]
+    made = yield Mutate("secretary", "proposeEvents", "events { id version }", {"events": proposed})
+    ids["events"] = [event["id"] for event in made["events"]]
+    decisions = [{"eventId": ids["events"][0], "version": 1, "decision": "CONFIRM"}]
+    yield Mutate("organiser", "decideEvents", "events { id }", {"decisions": decisions})
+
+
 def run(ids: Json) -> Generator[Step, Any, None]:
     """A ranking run: ids["run"] and ids["job"]."""
     made = yield Mutate("organiser", "startRankingRun", "run { id job { id } }", {"cycleId": ids["cycle"]})
@@ -318,6 +348,7 @@ def everything(name: str) -> Generator[Step, Any, Json]:
     yield from scheme(ids)
     yield from open_cycle(ids)
     yield from report(ids)
+    yield from events(ids)
     yield from run(ids)
     yield from publish(ids)
     ids["draft cycle"] = (yield from draft_cycle(ids, "y2"))["id"]

@@ -41,6 +41,8 @@ def default_settings(weighting: str) -> dict[str, Any]:
         "tieBreakers": [],
         "crossCategoryRanks": False,
         "capAtFullMarks": False,
+        "bonusCap": None,
+        "deductionCap": None,
         "latePenalty": None,
         "reviewLevels": [{"level": 1, "route": "TERRITORIAL", "unitKind": None}],
         "disclosures": [
@@ -77,6 +79,8 @@ _ALSO: Final[Mapping[str, str]] = {"tieBreakerCodes": "tieBreakers"}
 _CLEARED: Final[Mapping[str, Any]] = {
     "notApplicablePolicy": None,
     "coverageThreshold": None,
+    "bonusCap": None,
+    "deductionCap": None,
     "latePenalty": None,
     "tieBreakers": [],
     "reviewLevels": [],
@@ -117,6 +121,10 @@ def _decimal(check: Check, path: Path, raw: str, *, most: int | None = None) -> 
 
 def _coverage(check: Check, path: Path, raw: Any, _now: Mapping[str, Any]) -> Any:
     return _decimal(check, path, raw, most=1)
+
+
+def _marks(check: Check, path: Path, raw: Any, _now: Mapping[str, Any]) -> Any:
+    return _decimal(check, path, raw)
 
 
 def _whole(least: int, most: int) -> Callable[[Check, Path, Any, Mapping[str, Any]], Any]:
@@ -193,6 +201,8 @@ _READERS: Final[Mapping[str, Callable[[Check, Path, Any, Mapping[str, Any]], Any
     "tieBreakers": _tie_breakers,
     "crossCategoryRanks": _word,
     "capAtFullMarks": _word,
+    "bonusCap": _marks,
+    "deductionCap": _marks,
     "latePenalty": _late_penalty,
     "reviewLevels": _review_levels,
     "disclosures": _disclosures,

@@ -48,7 +48,7 @@ END $$;
 
 -- Rows that change; all others are written once. What is append-only has no UPDATE or DELETE grant.
 GRANT UPDATE ON idempotency_keys, tenants, categories, org_units, actors, members, service_tokens, grants, data_items, schemes,
-    scheme_versions, indicators, cycles, cycle_targets, reports, tasks, entries, assessments, ranking_runs, jobs,
+    scheme_versions, indicators, cycles, cycle_targets, reports, tasks, entries, assessments, events, ranking_runs, jobs,
     audit_heads TO kp_app;
 GRANT DELETE ON org_unit_ancestors, grants, data_item_responsibles, scheme_versions, scheme_version_categories,
     scheme_version_items, indicators, indicator_items, indicator_responsibles, cycle_categories, cycle_targets,
@@ -75,6 +75,7 @@ ALTER TABLE entries ALTER COLUMN state SET DEFAULT 'DRAFT', ALTER COLUMN days_la
 ALTER TABLE assessments ALTER COLUMN state SET DEFAULT 'WAITING', ALTER COLUMN level SET DEFAULT 1,
     ALTER COLUMN days_late SET DEFAULT 0, ALTER COLUMN changes_since_accepted SET DEFAULT 0,
     ALTER COLUMN findings SET DEFAULT '[]';
+ALTER TABLE events ALTER COLUMN state SET DEFAULT 'PROPOSED', ALTER COLUMN counted SET DEFAULT 0;
 ALTER TABLE standings ALTER COLUMN days_late SET DEFAULT 0;
 ALTER TABLE jobs ALTER COLUMN arguments SET DEFAULT '{}', ALTER COLUMN state SET DEFAULT 'QUEUED',
     ALTER COLUMN percent SET DEFAULT 0, ALTER COLUMN units_done SET DEFAULT 0, ALTER COLUMN units_total SET DEFAULT 0,
@@ -224,6 +225,18 @@ ALTER TABLE reviews
     ADD FOREIGN KEY (tenant_id, assessment_id) REFERENCES assessments (tenant_id, id),
     ADD CHECK (decision IN ('ACCEPT', 'RETURN', 'ADJUST', 'AWARD', 'REJECT', 'NOT_APPLICABLE'));
 CREATE INDEX reviews_assessment ON reviews (tenant_id, assessment_id, id);
+
+ALTER TABLE events
+    ADD UNIQUE (tenant_id, cycle_id, number),
+    ADD FOREIGN KEY (tenant_id, cycle_unit_id) REFERENCES cycle_units (tenant_id, id),
+    ADD FOREIGN KEY (tenant_id, indicator_id) REFERENCES indicators (tenant_id, id),
+    ADD CHECK (kind IN ('BONUS', 'DEDUCTION', 'BREACH', 'VETO')),
+    ADD CHECK (state IN ('PROPOSED', 'CONFIRMED', 'REJECTED', 'REVOKED', 'WITHDRAWN')),
+    ADD CHECK (amount >= 0), ADD CHECK (counted BETWEEN 0 AND amount),
+    ADD CHECK ((state = 'PROPOSED') = (decided_at IS NULL));
+CREATE INDEX events_unit ON events (tenant_id, cycle_unit_id, indicator_id);
+CREATE INDEX events_day ON events (tenant_id, cycle_id, happened_on DESC, id);
+CREATE INDEX events_waiting ON events (tenant_id, cycle_id, proposed_at) WHERE state = 'PROPOSED';
 
 ALTER TABLE ranking_runs
     ADD UNIQUE (tenant_id, cycle_id, number),

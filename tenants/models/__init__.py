@@ -3,6 +3,7 @@
 from tenants.models.audit import AuditEvent, AuditHead, IdempotencyKey
 from tenants.models.cycles import Cycle, CycleCategory, CycleTarget, CycleUnit, CycleUnitAncestor
 from tenants.models.directory import Category, Directory, OrgUnit, OrgUnitAncestor, OrgUnitName, Tenant
+from tenants.models.events import Event
 from tenants.models.items import DataItem, DataItemResponsible
 from tenants.models.jobs import Job
 from tenants.models.members import Actor, Grant, Member, ServiceToken
@@ -36,6 +37,7 @@ __all__ = [
     "Directory",
     "Entry",
     "EntryRevision",
+    "Event",
     "Grant",
     "IdempotencyKey",
     "Indicator",

@@ -46,12 +46,15 @@ SOMEBODY, ANYTHING = ("Member", "ServiceToken"), tuple(NODE_TYPES)
 ID_TYPES: dict[str, str | Sequence[str]] = {
     "actorId": SOMEBODY,
     "assessmentId": "Assessment",
+    "assignedId": "DataItem",
     "basedOnId": "SchemeVersion",
     "categoryId": "Category",
     "categoryIds": "Category",
     "cycleId": "Cycle",
+    "cycleUnitId": "CycleUnit",
     "dataItemId": "DataItem",
     "dataItemIds": "DataItem",
+    "eventId": "Event",
     "grantId": "Grant",
     "holderId": SOMEBODY,
     "indicatorId": "Indicator",
@@ -234,8 +237,11 @@ async def test_no_row_of_the_other_is_found_by_its_id(sides: tuple[Side, Side]) 
         )
 
 
-FINDS_NOTHING = {("Report.tasks", "TaskFilter.responsibleUnitId")}
-"""Arguments by which nothing is ever found: a unit's report has no tasks of departments."""
+FINDS_NOTHING = {("Report.tasks", "TaskFilter.responsibleUnitId")} | {
+    ("Assessment.events", f"EventFilter.{name}") for name in ("cycleId", "indicatorIds", "underId", "unitId")
+}
+"""Arguments by which nothing is ever found: a unit's report has no tasks of departments; the district's events are all
+of a leaf without assessments."""
 
 
 async def test_no_argument_takes_an_id_of_the_other(sides: tuple[Side, Side]) -> None:

@@ -546,15 +546,12 @@ async def test_all_faults_at_once(world: World) -> None:
 
 async def test_what_can_not_be_collected_yet_is_a_fault(world: World) -> None:
     groups = [{"name": "领导", "weight": "1", "method": "MEAN", "responsibleUnits": []}]
-    line = {"pointsEach": "1", "eventIndicatorCode": None}
     version_id = await world.drafted(
-        row("A", points="40", rule=AWARD | {"groups": groups}, responsible_unit_ids=[world.units["zzb"]]),
-        row("B", points="60", rule={"kind": "DEDUCT", "lines": [line], "floor": "0"}),
+        row("A", points="100", rule=AWARD | {"groups": groups}, responsible_unit_ids=[world.units["zzb"]]),
     )
     found = [fault for fault in (await check(world, version_id)).faults if fault.severity == "FAULT"]
     assert [fault.path for fault in found] == [
         ("ROOT", "A", "rule", "groups"),
-        ("ROOT", "B", "rule", "lines", "0", "quantity"),
     ]
 
 
@@ -798,13 +795,13 @@ async def test_files_that_can_not_be_kept_are_refused_with_every_fault(world: Wo
     }
 
     def later(document: Any) -> None:
-        document["settings"] |= {"bonusCap": "5", "tiePolicy": "DECISION"}
+        document["settings"] |= {"grades": [{"code": "A", "name": "优秀"}], "tiePolicy": "DECISION"}
         document["indicators"][4]["rule"]["groups"] = [{"name": "g", "weight": "1"}]
         document["indicators"][4]["checks"] = ["x", {"left": {}, "comparison": "NEAR", "right": {"numerator": {}}}]
         document["dataItems"][0]["source"] = "SURVEY"
 
     assert set(await refusal(later)) >= {
-        "settings/bonusCap",
+        "settings/grades",
         "settings/tiePolicy",
         "indicators/4/rule/groups",
         "indicators/4/checks/0",
