@@ -143,8 +143,8 @@ _FORBIDDEN = f"""SELECT 0 AS place, jsonb_build_object('code', 'FORBIDDEN', 'mes
     WHERE NOT {_ORGANISES}"""
 
 
-def _blockers(step: Step) -> str:
-    """SQL for what stands in the way of a step, as JSON."""
+def blockers_of(step: Step) -> str:
+    """SQL for what stands in the way of a step of the cycle {t}, as a JSON list."""
     parts = [_FORBIDDEN] + [
         f"""SELECT {place}, jsonb_build_object('code', 'ILLEGAL_STATE', 'hint', {say(blocker.hint)}, 'count', counted.n,
                 'message', replace({say(Text(*(part.replace("{count}", "%n") for part in blocker.text)))}, '%n',
@@ -157,7 +157,7 @@ def _blockers(step: Step) -> str:
 
 
 _TRANSITIONS = " UNION ALL ".join(
-    f"""SELECT {place} AS place, '{step.to}' AS "to", '{step.mutation}' AS mutation, {_blockers(step)} AS blockers
+    f"""SELECT {place} AS place, '{step.to}' AS "to", '{step.mutation}' AS mutation, {blockers_of(step)} AS blockers
         WHERE {{t}}.state IN ({", ".join(f"'{source}'" for source in step.sources)})"""
     for place, step in enumerate(STEPS)
 )

@@ -157,6 +157,7 @@ class JobFilter:
 
     states: list[JobState] | None = condition("In these states.", "{r}.state = ANY({value})")
     kinds: list[JobKind] | None = condition("Of these kinds.", "{r}.kind = ANY({value})")
+    subject_id: ID | None = condition("That work on this object.", "{r}.subject_id = {value}")
     cycle_id: ID | None = condition(
         "That open this cycle or compute it.",
         """({r}.subject_id = {value} OR {r}.subject_id IN (SELECT fr.id FROM ranking_runs fr

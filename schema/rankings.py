@@ -12,7 +12,9 @@ from uuid import UUID
 from strawberry import Info
 
 from schema.context import Context
+from schema.cycles import StateIssue, blockers_of
 from schema.jobs import FINISHED, MESSAGE, JobState, job_state
+from schema.jobs import say as spoken
 from schema.live import After, Id, changes, live
 from schema.mapping import (
     ID,
@@ -47,14 +49,18 @@ from schema.members import ACTOR_TYPES
 from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.rows import value_of
 from schema.scalars import Rational
+from schema.schemes import PublicationKind
 from schema.scope import READERS, covers
 from schema.subscription import subscriptions
 from service import rankings
 from service.access import Actor as Caller
 from service.access import Role
+from service.cycles import STATE_NAMES, STEPS
+from service.cycles import Step as CycleStep
 from service.language import Language, say
+from service.publications import KIND_NAMES, STATE_AFTER
 from service.rankings.explaining import NOWHERE, Explained, explanations
-from service.scoring import Step, explanation_text
+from service.scoring import Step, Text, explanation_text
 from service.scoring.explanation import StepInput
 from service.scoring.numbers import finite_places, format_decimal, format_rational, format_scaled, round_half_up
 from tenants.database import Transaction
@@ -507,6 +513,49 @@ class StandingFilter:
     )
 
 
+_NOT_DONE = Text(zh="该次测算尚未成功完成。", en="This run has not succeeded.")
+_WAIT = Text(zh="请等待测算完成，或重新启动测算。", en="Wait for it to end, or start another run.")
+_OTHER_RUN = Text(zh="该周期采用的不是这次测算。", en="The cycle stands on another run.")
+_ADOPT = Text(zh="请先采用这次测算，再公示或通报。", en="Adopt this run first.")
+
+
+def _issue(place: int, text: Text, hint: Text, where: str) -> str:
+    return f"""SELECT {place} AS place, jsonb_build_object('code', 'ILLEGAL_STATE', 'message', {spoken(text)},
+        'hint', {spoken(hint)}) AS said WHERE {where}"""
+
+
+def _publishing(kind: str) -> str:
+    """What is in the way of one kind of publication: of run {t} and its cycle `bc`."""
+    step = next((step for step in STEPS if step.to == STATE_AFTER.get(kind)), None)
+    # Feedback and interim boards change no state: whoever may publish may publish these.
+    blockers = blockers_of(step or CycleStep((), "", "publishRun", KIND_NAMES[kind]))
+    parts = [f"SELECT 2 AS place, bi.said FROM jsonb_array_elements({blockers.replace('{t}', 'bc')}) bi(said)"]
+    if step is not None:
+        names = [STATE_NAMES[source] for source in step.sources]
+        text = Text(f"该周期现在不能{step.action.zh}。", f"The cycle can't be {step.action.en} now.")
+        hint = Text(
+            f"处于{'或'.join(f'“{name.zh}”' for name in names)}时才可以。",
+            f"It must be {' or '.join(name.en for name in names)}.",
+        )
+        states = ", ".join(f"'{source}'" for source in step.sources)
+        parts += [
+            _issue(1, text, hint, f"bc.state NOT IN ({states})"),
+            _issue(3, _OTHER_RUN, _ADOPT, "bc.adopted_run_id IS DISTINCT FROM {t}.id"),
+        ]
+    return f"SELECT bk.* FROM ({' UNION ALL '.join(parts)}) bk WHERE {{kind}} = '{kind}'"
+
+
+_PUBLISH_BLOCKERS = f"""
+    SELECT bx.place, bx.said ->> 'code' AS code, bx.said ->> 'message' AS message, NULL::text[] AS path,
+           bx.said ->> 'hint' AS hint, (bx.said ->> 'count')::int AS count
+    FROM cycles bc CROSS JOIN LATERAL (
+        {_issue(0, _NOT_DONE, _WAIT, "{t}.state <> 'SUCCEEDED'")}
+        UNION ALL {" UNION ALL ".join(_publishing(kind) for kind in KIND_NAMES)}
+    ) bx
+    WHERE bc.tenant_id = {{tenant}} AND bc.id = {{t}}.cycle_id"""
+"""Rows over a run {{t}}: what publishRun would refuse."""
+
+
 @table(
     """(SELECT rr.*, jr.kind, jr.state, jr.stage, jr.attempts, jr.cancel_requested, jr.percent,
                jr.units_done, jr.units_total FROM ranking_runs rr
@@ -545,6 +594,12 @@ class RankingRun(Node):
         filter=StandingFilter,
         order=StandingOrder,
         default=[Key("{r}.position", "bigint")],
+    )
+    publish_blockers: list[StateIssue] = listing(
+        "What stands in the way of publishing it so.",
+        rows=_PUBLISH_BLOCKERS,
+        arguments=[Argument("kind", PublicationKind, "Which kind.")],
+        order="{r}.place",
     )
     publications: "list[Publication]" = listing("What was published from it.", on={"id": "run_id"}, order="{r}.number")
 

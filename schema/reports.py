@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from schema.items import DataItem, DataSource
     from schema.members import Actor
     from schema.progress import ProgressStats
+    from schema.rankings import Standing
     from schema.reviews import Assessment, Review
     from schema.schemes import Indicator
 
@@ -459,6 +460,13 @@ class Report(Node):
         filter="EventFilter",
         order="EventOrder",
         default=[Key("{r}.happened_on", "date", descending=True)],
+    )
+    standing: "Standing | None" = relation(
+        "Its result on the newest publication of the cycle that the viewer may read.",
+        on={"cycle_unit_id": "cycle_unit_id"},
+        where="""EXISTS (SELECT 1 FROM publications ep WHERE ep.tenant_id = {tenant} AND ep.run_id = {r}.run_id)""",
+        order="""(SELECT max(np.published_at) FROM publications np
+                  WHERE np.tenant_id = {tenant} AND np.run_id = {r}.run_id) DESC, {r}.run_id DESC""",
     )
     submittable: bool = expression("Whether the viewer may submit something now.", SUBMITTABLE)
     blockers: "list[StateIssue]" = document(

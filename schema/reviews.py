@@ -432,7 +432,7 @@ def _queue(*routes: str) -> str:
 REVIEW_QUEUE = _queue("TERRITORIAL", "DEPARTMENTAL")
 AWARD_QUEUE = _queue("AWARD")
 
-_LEAVES = f"""SELECT DISTINCT lc.id AS cycle_id, lc.starts_on, li.id AS indicator_id, li.print_order,
+RESPONSIBLE_LEAVES = f"""SELECT DISTINCT lc.id AS cycle_id, lc.starts_on, li.id AS indicator_id, li.print_order,
         lu.id AS unit_id, lu.code
     FROM (SELECT gg.*, go.unit_id AS department {departments()}) gg
     JOIN cycles lc ON lc.tenant_id = gg.tenant_id AND lc.state NOT IN ('DRAFT', 'ARCHIVED')
@@ -448,7 +448,7 @@ _LEAVES = f"""SELECT DISTINCT lc.id AS cycle_id, lc.starts_on, li.id AS indicato
               AND (gg.data_item_ids = '{{}}' OR ls.data_item_id = ANY (gg.data_item_ids))
               AND gg.department = ANY (ls.responsible_unit_ids)))"""
 
-LEAVES = f"""SELECT lx.*, lk.* FROM ({_LEAVES}) lx
+LEAVES = f"""SELECT lx.*, lk.* FROM ({RESPONSIBLE_LEAVES}) lx
     CROSS JOIN LATERAL ({leaf_stats("lx.cycle_id", "lx.indicator_id")}) lk"""
 """Leaves that the viewer's departments fill, award or review, in cycles that are under way, with counters."""
 

@@ -6,15 +6,30 @@ from schema.events import TO_CONFIRM
 from schema.mapping import Connection, Key, connection, expression, listing, query, relation, table
 from schema.members import ACTOR_TYPES, Language
 from schema.reports import NEWEST_REPORTS, OWN_REPORTS, WORKLIST
-from schema.reviews import AWARD_QUEUE, LEAVES, REVIEW_QUEUE
+from schema.reviews import AWARD_QUEUE, LEAVES, RESPONSIBLE_LEAVES, REVIEW_QUEUE
+from schema.scope import IN_FORCE, READERS
 from service.access import Role
 
 if TYPE_CHECKING:
+    from schema.cycles import Cycle
     from schema.directory import Tenant
     from schema.events import Event
     from schema.members import Actor, Grant
     from schema.reports import Report, Task
     from schema.reviews import Assessment, ResponsibleLeafInfo
+
+
+OWN_CYCLES = f"""{{all}}
+    OR {{r}}.id IN (SELECT vu.cycle_id FROM grants gs
+        JOIN cycle_units vu ON vu.tenant_id = gs.tenant_id AND vu.unit_id = gs.unit_id
+        WHERE gs.tenant_id = {{tenant}} AND gs.holder_id = {{actor}} AND {IN_FORCE}
+          AND gs.role IN ({", ".join(f"'{role}'" for role in READERS)}))
+    OR {{r}}.id IN (SELECT vl.cycle_id FROM ({RESPONSIBLE_LEAVES}) vl)"""
+"""Of a cycle {{r}}: the viewer sees all, or it is about units that the viewer's grants cover, or the viewer's
+departments fill, award or review in it."""
+
+OPEN_FIRST = """CASE {r}.state WHEN 'OPEN' THEN 0 WHEN 'REVIEWING' THEN 1 WHEN 'RANKED' THEN 2 WHEN 'NOTICED' THEN 3
+    WHEN 'DRAFT' THEN 4 WHEN 'PUBLISHED' THEN 5 ELSE 6 END, {r}.starts_on DESC, {r}.id"""
 
 
 @table("actors")
@@ -35,6 +50,9 @@ class Viewer:
         order="{r}.id",
     )
     language: Language = expression("Language of its messages in this request.", "{language}")
+    cycles: "list[Cycle]" = listing(
+        "Cycles it has something to do with, open ones first, at most 20.", where=OWN_CYCLES, order=OPEN_FIRST, limit=20
+    )
     worklist: "Connection[Task]" = connection(
         "Values it has to fill (填报任务): open, returned and overdue ones, soonest due first.",
         where=WORKLIST,

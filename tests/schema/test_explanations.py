@@ -16,7 +16,7 @@ from service.rankings.snapshot import unpack
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.schema.conftest import Caller, MakeCaller, held
-from tests.service.computing import Course, course, key_of
+from tests.service.computing import Course, course, granted, key_of
 from tests.service.test_rules import BEFORE, LEAVES, NOW, TARGETS
 
 pytestmark = pytest.mark.anyio
@@ -129,7 +129,7 @@ async def test_who_may_not_read_the_result_gets_no_explanation(
     unit = key_of(made.world.units["c1"], "OrgUnit")
     ask = """query ($id: ID!) { standing(id: $id) { total explanation { text } dimensions { reason } } }"""
     secretary = make_caller(made.tenant, [held(Role.SECRETARY, unit)])
-    await _grant(db, made, secretary, "SECRETARY")
+    await granted(db, secretary.actor)
     assert (await secretary.ask(ask, id=own))["standing"] is None, "nothing is published yet"
     await _publish(db, made, run)
     seen = (await secretary.ask(ask, id=own))["standing"]
@@ -164,24 +164,6 @@ async def test_few_runs_stay_in_memory(given: tuple[Course, str]) -> None:
     assert runs.get(keys[2], None) is not None
     assert runs.get(keys[0], packed) is not None
     assert [key in runs for key in keys] == [True, False, True, False, True], "what was last asked about stays"
-
-
-async def _grant(db: Database, made: Course, caller: Caller, role: str) -> None:
-    assert caller.actor is not None
-    async with db.transaction(made.tenant.id) as tx:
-        await tx.execute(
-            "INSERT INTO actors (tenant_id, id, kind, display_name) VALUES ($1, $2, 'MEMBER', '某人')",
-            made.tenant.id,
-            caller.actor.id,
-        )
-        await tx.execute(
-            "INSERT INTO grants (tenant_id, id, holder_id, role, unit_id) VALUES ($1, $2, $3, $4, $5)",
-            made.tenant.id,
-            caller.actor.grants[0].id,
-            caller.actor.id,
-            role,
-            caller.actor.grants[0].unit_id,
-        )
 
 
 async def _publish(db: Database, made: Course, run: str) -> None:

@@ -219,20 +219,30 @@ def _node(code: str, parent: str | None, **more: Any) -> IndicatorRow:
 async def _assessor(world: World) -> Actor:
     key, unit = uuid7(), key_of(world.units["zzb"], "OrgUnit")
     grant = HeldGrant(uuid7(), Role.ASSESSOR, unit, False, (), (), ())
-    async with world.db.transaction(world.tenant.id) as tx:
+    actor = Actor(world.tenant.id, key, key, "MEMBER", "评分员", "ZH_CN", "Asia/Shanghai", (grant,))
+    await granted(world.db, actor)
+    return actor
+
+
+async def granted(db: Database, actor: Actor | None) -> None:
+    """Let the database know an actor and its grants."""
+    assert actor is not None
+    async with db.transaction(actor.tenant_id) as tx:
         await tx.execute(
-            "INSERT INTO actors (tenant_id, id, kind, display_name) VALUES ($1, $2, 'MEMBER', '评分员')",
-            world.tenant.id,
-            key,
+            "INSERT INTO actors (tenant_id, id, kind, display_name) VALUES ($1, $2, 'MEMBER', $3)",
+            actor.tenant_id,
+            actor.id,
+            actor.display_name,
         )
-        await tx.execute(
-            "INSERT INTO grants (tenant_id, id, holder_id, role, unit_id) VALUES ($1, $2, $3, 'ASSESSOR', $4)",
-            world.tenant.id,
-            grant.id,
-            key,
-            unit,
-        )
-    return Actor(world.tenant.id, key, key, "MEMBER", "评分员", "ZH_CN", "Asia/Shanghai", (grant,))
+        for grant in actor.grants:
+            await tx.execute(
+                "INSERT INTO grants (tenant_id, id, holder_id, role, unit_id) VALUES ($1, $2, $3, $4, $5)",
+                actor.tenant_id,
+                grant.id,
+                actor.id,
+                grant.role.value,
+                grant.unit_id,
+            )
 
 
 def content(value: Value) -> Content:
