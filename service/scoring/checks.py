@@ -158,6 +158,12 @@ def _check_size(scheme: Scheme, node: Indicator, sink: Sink) -> None:
             sink.add(
                 (*path, "pointsByCategory"), Text("根指标不能按类别设分值", "the root can't have points by category")
             )
+        if node.categories:
+            sink.add(
+                (*path, "categories"),
+                Text("根指标适用于所有类别，不能限制", "the root applies to every category and can't be restricted"),
+                Text("从方案的考核类别中去掉不考核的类别", "take out of the scheme's categories what is not assessed"),
+            )
         return
     if node.code in scheme.outside:
         return

@@ -2,7 +2,8 @@
 
 Best grade first. Candidates are the ranked units that meet threshold and conditions and have no grade yet; places pass
 over all others. Where places run out inside a group of equals the tie policy decides; from there on nobody lower gets
-one. Who has no place goes on to the next grade. A computed grade is a proposal (测算等次).
+one. Who has no place goes on to the next grade; where there is only one grade, it is the excellent one and no lowest.
+A computed grade is a proposal (测算等次).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,7 +99,7 @@ def grade_units(grades: Sequence[Grade], tie_policy: str, units: Field) -> Grade
     barred[[unit for unit, effects in units.effects.items() if "NO_EXCELLENT" in effects]] = True
     for place, grade in enumerate(grades):
         able = units.ranked & units.meets[place] & (found.grade < 0)
-        if place == 0 and last > 0:
+        if place == 0:
             able &= ~barred
         names, own = units.groups[grade.scope]
         if not grade.limited:
@@ -115,7 +116,8 @@ def grade_units(grades: Sequence[Grade], tie_policy: str, units: Field) -> Grade
             quota = Quota(grade.code, name, bases[group], places_of(grade, bases[group]), 0)
             listed = candidates[bounds[group] : bounds[group + 1]]
             _fill(found, grade, place, last, tie_policy, units, quota, listed)
-    found.grade[units.lowest] = last
+    if last > 0:
+        found.grade[units.lowest] = last
     return found
 
 

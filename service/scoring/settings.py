@@ -211,17 +211,16 @@ def _read_grades(reader: Reader, items: Mapping[str, DataItem]) -> tuple[Grade, 
             )
         above = grade.threshold
         grades[grade.code] = grade
-    if grades:
-        last = list(grades.values())[-1]
-        if last.limited or last.conditions:
-            entries[-1].fault(
-                (),
-                Text(
-                    f"末等“{last.name}”不能限名额或设条件",
-                    f'the lowest grade "{last.name}" can have no quota and no conditions',
-                ),
-                Text("没有名额的单位需要一个去处", "units without a place need one"),
-            )
+    last = list(grades.values())[-1] if len(grades) > 1 else None
+    if last is not None and (last.limited or last.conditions):
+        reader.sink.add(
+            entries[-1].path,
+            Text(
+                f"末等“{last.name}”限了名额或设了条件，达不到的单位没有等次",
+                f'the lowest grade "{last.name}" has a quota or conditions: who misses them has no grade',
+            ),
+            severity="WARNING",
+        )
     return tuple(grades.values())
 
 

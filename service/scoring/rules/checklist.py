@@ -77,6 +77,8 @@ class ChecklistRule(ScoredRule):
             elif counted and (done is None or asked is None):
                 missing = "asked" if asked is None else "done"
                 reader.fault(missing, Text("完成数与应完成数须同时给出", "both done and asked are needed"))
+            elif asked is not None and not asked.data_items() and asked.numerator.constant <= 0:
+                reader.fault("asked", Text("固定的应完成数必须大于0", "a fixed number asked must be above 0"))
             elif not counted and not points:
                 reader.fault("points", Text("至少要有一个要点", "there must be at least one point"))
         if len(reader.sink.faults) > before:

@@ -704,7 +704,7 @@ class Reference:
                     and Q(answers[unit.key].shown or 0) / 10 ** self.settings.get("roundingPlaces", 2)
                     >= sure(grade.get("threshold"), "0")
                     and all(self.holds(unit, answers[unit.key], c) for c in grade.get("conditions") or [])
-                    and not (place == 0 and not last and "NO_EXCELLENT" in self.effects(unit))
+                    and not (place == 0 and "NO_EXCELLENT" in self.effects(unit))
                 ]
                 for key in sorted({keys[unit.key] for unit in able}, reverse=True):
                     tie = [unit for unit in able if keys[unit.key] == key]
@@ -726,7 +726,8 @@ class Reference:
                         left -= len(takers)
         for unit in self.units:
             effects = self.effects(unit)
-            if answers[unit.key].status == "VETOED" and "LOWEST_GRADE" in effects and "UNRANKED" not in effects:
+            lowest = "LOWEST_GRADE" in effects and "UNRANKED" not in effects and len(grades) > 1
+            if answers[unit.key].status == "VETOED" and lowest:
                 answers[unit.key].grade = grades[-1]["code"]
 
     def places(self, grade: Any, base: int) -> int | None:

@@ -11,13 +11,13 @@ SEEDS = st.integers(0, 2**48)
 LOOSE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None)
 
 
-@settings(LOOSE, max_examples=700)
+@settings(LOOSE, max_examples=400)
 @given(SEEDS)
 def test_engine_and_reference_agree_on_every_output(seed: int) -> None:
     assert disagreements(Case(seed)) == []
 
 
-@settings(LOOSE, max_examples=150)
+@settings(LOOSE, max_examples=100)
 @given(SEEDS)
 def test_explanations_add_up_to_the_shown_total(seed: int) -> None:
     assert explanation_faults(Case(seed)) == []
@@ -25,7 +25,7 @@ def test_explanations_add_up_to_the_shown_total(seed: int) -> None:
 
 def test_equal_units_worked_out_once_agree_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.scoring.exact.DISTINCT_FROM", 2)
-    for seed in range(120):
+    for seed in range(80):
         assert disagreements(Case(seed)) == [], seed
 
 

@@ -95,6 +95,9 @@ def test_the_shape_of_the_tree() -> None:
     two = document(leaf(LINEAR))
     two["indicators"].append({"code": "S", "name": "第二个根"})
     assert paths_of(two) == ["S/parentCode"]
+    narrow = document(leaf(LINEAR), categories=["c", "v"])
+    narrow["indicators"][0]["categories"] = ["c"]
+    assert paths_of(narrow) == ["R/categories"]
     late = document(leaf(LINEAR, parentCode="Z"))
     late["indicators"].append({"code": "Z", "parentCode": "R", "weight": "1"})
     assert "L0/parentCode" in paths_of(late)
@@ -288,6 +291,9 @@ def test_rules_say_what_does_not_fit_full_marks() -> None:
         ({"kind": "CHECKLIST", "points": [{"dataItem": "ok", "marks": "40"}]}, "points"),
         ({"kind": "DEDUCT", "floor": "100", "lines": [{"quantity": X, "pointsEach": "1"}]}, "floor"),
         ({"kind": "CHOICE", "dataItem": "pick", "options": [{"option": "a", "marks": "10"}]}, "options"),
+        ({"kind": "CHECKLIST", "done": X, "asked": {"numerator": {"constant": "0"}}}, "asked"),
+        ({"kind": "CHECKLIST", "done": X}, "asked"),
+        ({"kind": "CHECKLIST"}, "points"),
         ({"kind": "EFFICACY", "quantity": X, "base": "1"}, "base"),
         ({"kind": "RANK_POINTS", "quantity": X}, "table"),
         ({"kind": "RANK_POINTS", "quantity": X, "step": "1", "countFrom": "LAST"}, "countFrom"),

@@ -239,8 +239,14 @@ def test_faults_of_grades() -> None:
         "settings/grades/0/share",
         "settings/grades/1/conditions/0/gradeCode",
         "settings/grades/1/code",
-        "settings/grades/2",
     ]
+
+
+def test_one_grade_alone_is_the_excellent_one() -> None:
+    only = [{"code": "A", "name": "优秀", "share": "0.4"}]
+    for effect in ("NO_EXCELLENT", "LOWEST_GRADE", "UNRANKED"):
+        result = run(scheme(veto(effect), grades=only), FIVE, events=[event("v")])
+        assert result.grades() == [None, "A", "A", None, None]
 
 
 def test_changes_between_two_results() -> None:

@@ -17,7 +17,7 @@ from tests.service.scoring.build import X, document, leaf, run
 from tests.service.scoring.cases import Case, snapshot_of
 
 LOOSE = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
 )
 SEEDS = st.integers(0, 2**48)
 

@@ -44,7 +44,7 @@ def totals_of(document_: dict[str, Any], units: list[Unit], factors: dict[str, i
     return [None if value is None else floor(value * 10**places + Fraction(1, 2)) for value in exact]
 
 
-@settings(LOOSE, max_examples=80)
+@settings(LOOSE, max_examples=50)
 @given(st.integers(0, 2**48))
 def test_every_cell_of_every_draw_is_exact(seed: int) -> None:
     case = Case(seed)
@@ -62,7 +62,7 @@ def test_every_cell_of_every_draw_is_exact(seed: int) -> None:
             assert [int(total) for total in got[draw]] == [wanted[int(one.index[place])] for place in live]
 
 
-@settings(LOOSE, max_examples=60)
+@settings(LOOSE, max_examples=40)
 @given(st.integers(0, 2**48))
 def test_ranks_without_a_node_equal_the_reference_without_its_weight(seed: int) -> None:
     case = Case(seed)
