@@ -7,7 +7,7 @@ It speaks in codes, as scheme files do, so that it can be scored again without t
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service import schemes
-from service.scoring import ENGINE_VERSION, ItemColumn, Snapshot, State
+from service.scoring import ENGINE_VERSION, Event, ItemColumn, Snapshot, State
 from service.scoring.numbers import scaled
 from service.scoring.snapshot import States, whole_numbers
 from tenants.database import Transaction
@@ -175,6 +175,11 @@ def pack(document: Mapping[str, Any], snapshot: Snapshot) -> Packed:
         "awards": {code: _plain(column) for code, column in snapshot.awards.items()},
         "values": [[leaf, item, _plain(column)] for (leaf, item), column in snapshot.leaf_items.items()],
         "previous": {item: _plain(column) for item, column in snapshot.previous.items()},
+        "groupAwards": [[leaf, group, _plain(column)] for (leaf, group), column in snapshot.group_awards.items()],
+        "events": [_plain_event(event) for event in snapshot.events],
+        "parents": snapshot.parents,
+        "previousGrades": snapshot.previous_grades,
+        "decisions": snapshot.decisions,
     }
     text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
     return Packed(hashlib.sha256(text).hexdigest(), zlib.compress(text, level=1))
@@ -204,6 +209,11 @@ def unpack(packed: bytes) -> Unpacked:
         leaf_states={code: np.array(states, np.uint8) for code, states in plain["states"].items()},
         late_days=np.array(late, np.int64) if late else None,
         previous={item: _column_of(column) for item, column in plain["previous"].items()},
+        group_awards={(leaf, group): _column_of(column) for leaf, group, column in plain["groupAwards"]},
+        events=[_event_of(event) for event in plain["events"]],
+        parents=plain["parents"],
+        previous_grades=plain["previousGrades"],
+        decisions=plain["decisions"],
     )
     return Unpacked(plain["scheme"], snapshot, len(text))
 
@@ -229,6 +239,14 @@ def _column_of(plain: dict[str, Any]) -> ItemColumn:
         parts={name: np.array(part, np.int64) for name, part in plain["parts"].items()} or None,
         offsets=None if plain["offsets"] is None else np.array(plain["offsets"], np.int64),
     )
+
+
+def _plain_event(event: Event) -> dict[str, Any]:
+    return {**asdict(event), "amount": None if event.amount is None else f"{event.amount:f}"}
+
+
+def _event_of(plain: dict[str, Any]) -> Event:
+    return Event(**{**plain, "amount": None if plain["amount"] is None else Decimal(plain["amount"])})
 
 
 def _root(document: dict[str, Any]) -> str:

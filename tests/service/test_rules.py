@@ -1,17 +1,19 @@
 """Every kind of rule through the use-cases: written, filled, run; the scores are those of the independent reference."""
 
+import zlib
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
 from service import schemes
 from service.rankings import snapshot
 from service.schemes.rules import RULE_KINDS, translate
-from service.scoring import RULES
+from service.scoring import RULES, Event, ItemColumn, Snapshot
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.service.computing import Course, Values, course, key_of, reference_units, referred
@@ -238,6 +240,41 @@ async def test_a_snapshot_is_packed_and_unpacked_without_loss(ran: tuple[Course,
     assert snapshot.unpack(again.document).size == found.size
     assert found.snapshot.previous["x"].scale == 2
     assert sorted(found.snapshot.units) == sorted(NOW)
+
+
+def test_all_that_a_snapshot_may_hold_is_kept() -> None:
+    whole = Snapshot(
+        units=["a", "b"],
+        categories=["c", "c"],
+        items={},
+        awards={"A": ItemColumn.of(["1.5", None], scale=1)},
+        leaf_items={
+            ("L", "wide"): ItemColumn.of([str(10**30), "1"]),
+            ("L", "votes"): ItemColumn.of_counts([{"a": 3}, None]),
+            ("L", "marks"): ItemColumn.of_scores([["90.5", "1"], []], scale=1),
+        },
+        leaf_states={"L": np.array([0, 4], np.uint8)},
+        late_days=np.array([0, 2], np.int64),
+        previous={"x": ItemColumn.of([None, "2.25"], scale=2)},
+        group_awards={("A", "领导"): ItemColumn.of_scores([["3"], ["4", "5"]])},
+        events=[
+            Event("1", "a", "B", "m", "l", Decimal("0.50")),
+            Event("2", "b", "V", effect="UNRANKED", state="REVOKED"),
+        ],
+        parents=["p", None],
+        previous_grades=[None, "good"],
+        decisions={"a": 1},
+    )
+    packed = snapshot.pack({"code": "S"}, whole)
+    found = snapshot.unpack(packed.document)
+    assert found.document == {"code": "S"}
+    assert snapshot.pack(found.document, found.snapshot) == packed
+    for name in ("units", "categories", "events", "parents", "previous_grades", "decisions"):
+        assert getattr(found.snapshot, name) == getattr(whole, name)
+    assert found.snapshot.leaf_items["L", "wide"].numbers.tolist() == [10**30, 1]
+    assert found.snapshot.leaf_items["L", "votes"].parts is not None
+    with pytest.raises(ValueError, match="other/1"):
+        snapshot.unpack(zlib.compress(b'{"format": "other/1"}'))
 
 
 async def test_a_file_gives_the_same_rules_again(ran: tuple[Course, Mapping[str, Any]]) -> None:
