@@ -301,10 +301,10 @@ class Claim:
     actor: Actor
 
 
-async def claim(db: Database, tenant_id: UUID, job_id: UUID) -> Claim | None:
+async def claim(db: Database, tenant_id: UUID, job_id: UUID, *, kinds: Iterable[str] | None = None) -> Claim | None:
     """Take a job that is due, or None where another has it, it is not due, or its tenant has enough running.
 
-    A kind that this program does not know, of a newer version, is left to workers that do.
+    A kind that is not one of `kinds` (None: of this program's) is of a newer version, and left to workers that know it.
     """
     async with db.transaction(tenant_id) as tx:
         row = await tx.fetchrow(
@@ -320,7 +320,7 @@ async def claim(db: Database, tenant_id: UUID, job_id: UUID) -> Claim | None:
             """,
             tenant_id,
             job_id,
-            list(KINDS),
+            list(KINDS if kinds is None else kinds),
         )
         if row is None:
             return None
@@ -587,8 +587,13 @@ TIMED_OUT = Text(zh="超过了允许的执行时间。", en="It took longer than
 AWAY = Text(zh="数据库暂时不可用。", en="The database was not available for a moment.")
 
 
-async def due(db: Database, *, limit: int, skip: Iterable[UUID] = ()) -> list[DueJob]:
-    """Jobs that could start now, in turns over the tenants, the longest waiting first; not those in `skip`."""
+async def due(
+    db: Database, *, limit: int, skip: Iterable[UUID] = (), kinds: Iterable[str] | None = None
+) -> list[DueJob]:
+    """Jobs that could start now, in turns over the tenants, the longest waiting first; not those in `skip`.
+
+    Only of these kinds; None: of this program's.
+    """
     async with db.dispatching() as connection:
         rows = await connection.fetch(
             f"""
@@ -603,7 +608,7 @@ async def due(db: Database, *, limit: int, skip: Iterable[UUID] = ()) -> list[Du
             """,
             limit,
             list(skip),
-            list(KINDS),
+            list(KINDS if kinds is None else kinds),
         )
     return [DueJob(row["tenant_id"], row["id"], row["fence"], row["waited"]) for row in rows]
 

@@ -224,7 +224,7 @@ class JobWorker:
     async def _hand_out(self, *, eager: bool) -> None:
         now = time.monotonic()
         self._rung = {round_: at for round_, at in self._rung.items() if now - at < RING_AGAIN_SECONDS}
-        for job in await jobs.due(self._db, limit=50, skip=self._running):
+        for job in await jobs.due(self._db, limit=50, skip=self._running, kinds=self._kinds):
             # A worker that has just finished a job takes the next one; else it calls for whoever is free.
             if (eager or job.waited > OVERDUE_SECONDS) and self.start(job.tenant_id, job.job_id):
                 continue
@@ -240,7 +240,7 @@ class JobWorker:
 
     async def _run(self, tenant_id: UUID, job_id: UUID) -> None:
         try:
-            claimed = await jobs.claim(self._db, tenant_id, job_id)
+            claimed = await jobs.claim(self._db, tenant_id, job_id, kinds=self._kinds)
         except Exception:
             log.exception("Job %s could not be claimed; it stays where it is.", job_id)
             return
@@ -248,14 +248,7 @@ class JobWorker:
             return
         log.info("Job %s (%s, tenant %s) starts, attempt %d.", job_id, claimed.kind, tenant_id, claimed.attempts)
         started = time.monotonic()
-        kind = self._kinds.get(claimed.kind)
-        if kind is None:
-            words = Text(
-                zh=f"本版本不认识任务类型{claimed.kind}。", en=f"This version knows no jobs of kind {claimed.kind}."
-            )
-            await self._settle(claimed, "FAILED", words)
-            return
-        run = JobRun(self._db, claimed, kind)
+        run = JobRun(self._db, claimed, self._kinds[claimed.kind])
         self._runs.add(run)
         self._pulse.watch(run)
         try:

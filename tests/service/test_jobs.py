@@ -197,8 +197,8 @@ async def test_a_job_whose_workers_die_is_given_up(db: Database, tenant: Distric
         await claimed(db, tenant, job_id)
         await change(db, tenant, job_id, "lease_until = now() - interval '1 s'")
         await jobs.reap(db)
-        found = await row(db, tenant, job_id)
-        assert found["crashes"] == crash
+        assert (await row(db, tenant, job_id))["crashes"] == crash
+    found = await row(db, tenant, job_id)
     assert found["state"] == "FAILED"
     assert "worker" in found["last_error"]
     assert await jobs.claim(db, tenant.id, job_id) is None
@@ -324,3 +324,12 @@ async def test_each_visible_change_raises_the_counter(db: Database, tenant: Dist
         pass
     seen.append((await row(db, tenant, job_id))["change_seq"])
     assert seen == sorted(set(seen))
+
+
+async def test_a_kind_of_a_newer_version_is_left_to_newer_workers(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    await change(db, tenant, job_id, "kind = 'NEW'")
+    assert await jobs.claim(db, tenant.id, job_id) is None
+    assert job_id not in {d.job_id for d in await jobs.due(db, limit=1000)}
+    assert job_id in {d.job_id for d in await jobs.due(db, limit=1000, kinds=["NEW"])}
+    assert await jobs.claim(db, tenant.id, job_id, kinds=["NEW"]) is not None

@@ -155,9 +155,9 @@ async def test_another_worker_finishes_what_a_killed_one_began(
     first = await start_worker()
     job_id = await ask(db, tenant, seconds=2)
     await progressed(db, tenant, job_id)
-    second = await start_worker()
     first.send_signal(signal.SIGKILL)
     first.wait()
+    second = await start_worker()
     # The lease is what tells the others; the test does not wait for all of it.
     await change(db, tenant, job_id, "lease_until = now() + interval '0.5 s'")
     found, _ = await until(db, tenant, job_id, "SUCCEEDED")
