@@ -7,11 +7,12 @@ where the total is the one that was written. Snapshots of the runs last asked ab
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -20,10 +21,16 @@ from service.rankings.snapshot import unpack
 from service.scoring import Result, Scheme, Snapshot, Step, Text, compute, effective_marks, explain, parse_scheme
 from service.scoring.numbers import format_rational
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 logger = logging.getLogger("kaoping.rankings")
 
 MOST_KEPT: Final = 64 * 1024 * 1024
 """Bytes of snapshots (as JSON) that stay in memory; the run last asked about stays whatever its size."""
+
+MOST_EXPLAINED: Final = 200
+"""Units whose steps stay in memory."""
 
 REASONS_LISTED: Final = 10
 """Leaves whose reasons a node above them tells."""
@@ -141,12 +148,13 @@ class _Run:
 
 
 class _Runs:
-    """The runs last asked about, within a bound; used by the one thread that explains."""
+    """The runs last asked about and what was explained of them, within bounds; for the one thread that explains."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._size = 0
         self._runs: OrderedDict[tuple[UUID, UUID], _Run] = OrderedDict()
+        self._steps: OrderedDict[tuple[UUID, UUID, int], list[Step]] = OrderedDict()
 
     def __contains__(self, key: tuple[UUID, UUID]) -> bool:
         return key in self._runs
@@ -165,6 +173,15 @@ class _Runs:
             _, oldest = self._runs.popitem(last=False)
             self._size -= oldest.size
         return run
+
+    def steps(self, key: tuple[UUID, UUID], run: _Run, place: int) -> list[Step]:
+        """The explanation of one unit of a run that is here."""
+        found = self._steps.get((*key, place))
+        if found is None:
+            found = self._steps[*key, place] = explain(run.scheme, run.snapshot, run.result, place)
+            if len(self._steps) > MOST_EXPLAINED:
+                self._steps.popitem(last=False)
+        return found
 
 
 def _computed(packed: bytes) -> _Run:
@@ -185,36 +202,37 @@ _Steps = tuple[Scheme, list[Step]]
 
 
 async def _steps_of(reader: Reading, run_id: UUID, wanted: Mapping[str, str | None]) -> dict[str, _Steps]:
-    """Steps of units of a run; `wanted` are their exact totals as they were written."""
+    """Steps of units of a run; `wanted` are their exact totals as they were written.
+
+    One unit after the other, so that who asks about one need not wait for who asks about many.
+    """
     key = (reader.tenant_id, run_id)
-    loop = asyncio.get_running_loop()
-    if key in _runs:
-        steps = await loop.run_in_executor(_explaining, _explain, key, None, wanted)
-        if steps is not None:
-            return steps
-    stored = await reader.fetch(
-        "SELECT document FROM run_snapshots WHERE tenant_id = $1 AND run_id = $2", reader.tenant_id, run_id
-    )
-    if not stored:
-        return {}
-    return await loop.run_in_executor(_explaining, _explain, key, bytes(stored[0]["document"]), wanted) or {}
-
-
-def _explain(
-    key: tuple[UUID, UUID], packed: bytes | None, wanted: Mapping[str, str | None]
-) -> dict[str, _Steps] | None:
-    run = _runs.get(key, packed)
-    if run is None:
-        return None
     found: dict[str, _Steps] = {}
     for unit, written in wanted.items():
-        place = run.places[unit]
-        total = run.result.exact_total(place)
-        if (None if total is None else format_rational(total)) != written:
-            logger.warning("The engine of today does not reckon run %s as it was written.", key[1])
-            continue
-        found[unit] = (run.scheme, explain(run.scheme, run.snapshot, run.result, place))
+        run = await _within(_runs.get, key, None) if key in _runs else None
+        if run is None:
+            stored = await reader.fetch("SELECT document FROM run_snapshots WHERE tenant_id = $1 AND run_id = $2", *key)
+            if not stored:
+                break
+            run = await _within(_runs.get, key, bytes(stored[0]["document"]))
+        steps = None if run is None else await _within(_explain, key, run, unit, written)
+        if run is not None and steps is not None:
+            found[unit] = (run.scheme, steps)
     return found
+
+
+async def _within(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    """Call in the thread that explains."""
+    return await asyncio.get_running_loop().run_in_executor(_explaining, partial(function, *arguments, **named))
+
+
+def _explain(key: tuple[UUID, UUID], run: _Run, unit: str, written: str | None) -> list[Step] | None:
+    place = run.places[unit]
+    total = run.result.exact_total(place)
+    if (None if total is None else format_rational(total)) != written:
+        logger.warning("The engine of today does not reckon run %s as it was written.", key[1])
+        return None
+    return _runs.steps(key, run, place)
 
 
 # --- what the steps speak of ---

@@ -246,7 +246,7 @@ def test_all_that_a_snapshot_may_hold_is_kept() -> None:
     whole = Snapshot(
         units=["a", "b"],
         categories=["c", "c"],
-        items={},
+        items={"x": ItemColumn.of(["-3", None])},
         awards={"A": ItemColumn.of(["1.5", None], scale=1)},
         leaf_items={
             ("L", "wide"): ItemColumn.of([str(10**30), "1"]),
