@@ -17,6 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
+from service.events.states import event_code
 from service.rankings.snapshot import unpack
 from service.scoring import Result, Scheme, Snapshot, Step, Text, compute, effective_marks, explain, parse_scheme
 from service.scoring.numbers import format_rational
@@ -58,11 +59,12 @@ NOWHERE: Final = Origin(None, {})
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """The explanation of one standing. Steps name nodes and data items by code; these are their ids."""
+    """The explanation of one standing. Steps name nodes, data items and events by code; these are their ids."""
 
     steps: Sequence[Step]
     indicators: Mapping[str, UUID]
     data_items: Mapping[str, UUID]
+    events: Mapping[str, UUID]
     origins: Mapping[str, Origin]
     names: Mapping[str, str]
     """Names of nodes by code."""
@@ -115,7 +117,7 @@ async def explanations(reader: Reading, standing_ids: Sequence[UUID]) -> dict[UU
         steps = await _steps_of(reader, run_id, {row["unit"]: row["exact"] for row in of_run})
         if not steps:
             continue
-        codes = await _codes(reader, of_run[0]["scheme_version_id"])
+        codes = await _codes(reader, of_run[0]["cycle_id"], of_run[0]["scheme_version_id"])
         notes = await _notes(reader, of_run)
         for row in of_run:
             if row["unit"] in steps:
@@ -124,7 +126,7 @@ async def explanations(reader: Reading, standing_ids: Sequence[UUID]) -> dict[UU
 
 
 _STANDINGS = """
-SELECT s.id, s.run_id, s.exact, s.cycle_unit_id, u.code AS unit, r.snapshot_at, c.scheme_version_id
+SELECT s.id, s.run_id, s.exact, s.cycle_unit_id, u.code AS unit, r.snapshot_at, r.cycle_id, c.scheme_version_id
 FROM standings s
 JOIN cycle_units u ON u.tenant_id = s.tenant_id AND u.id = s.cycle_unit_id
 JOIN ranking_runs r ON r.tenant_id = s.tenant_id AND r.id = s.run_id
@@ -242,9 +244,10 @@ def _explain(key: tuple[UUID, UUID], run: _Run, unit: str, written: str | None) 
 class _Codes:
     indicators: Mapping[str, UUID]
     data_items: Mapping[str, UUID]
+    events: Mapping[str, UUID]
 
 
-async def _codes(reader: Reading, version_id: UUID) -> _Codes:
+async def _codes(reader: Reading, cycle_id: UUID, version_id: UUID) -> _Codes:
     nodes = await reader.fetch(
         "SELECT code, id FROM indicators WHERE tenant_id = $1 AND scheme_version_id = $2", reader.tenant_id, version_id
     )
@@ -253,7 +256,14 @@ async def _codes(reader: Reading, version_id: UUID) -> _Codes:
         reader.tenant_id,
         version_id,
     )
-    return _Codes({row["code"]: row["id"] for row in nodes}, {row["code"]: row["data_item_id"] for row in items})
+    events = await reader.fetch(
+        "SELECT number, id FROM events WHERE tenant_id = $1 AND cycle_id = $2", reader.tenant_id, cycle_id
+    )
+    return _Codes(
+        {row["code"]: row["id"] for row in nodes},
+        {row["code"]: row["data_item_id"] for row in items},
+        {event_code(row["number"]): row["id"] for row in events},
+    )
 
 
 _NOTES = """
@@ -318,6 +328,7 @@ def _explained(scheme: Scheme, steps: list[Step], codes: _Codes, notes: Mapping[
         steps=told,
         indicators=codes.indicators,
         data_items=codes.data_items,
+        events=codes.events,
         origins={code: note.origin for code, note in notes.items()},
         names={node.code: node.name for node in scheme.indicators},
         marks=effective_marks(scheme, steps),

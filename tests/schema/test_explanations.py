@@ -17,6 +17,7 @@ from tenants.database import Database
 from tenants.provisioning import District
 from tests.schema.conftest import Caller, MakeCaller, held
 from tests.service.computing import Course, course, granted, key_of
+from tests.service.eventing import confirmed, event_cycle, give, run, spec
 from tests.service.test_rules import BEFORE, LEAVES, NOW, TARGETS
 
 pytestmark = pytest.mark.anyio
@@ -139,6 +140,38 @@ async def test_who_may_not_read_the_result_gets_no_explanation(
     assert hidden["total"] is not None, "the board shows totals of all"
     assert hidden["explanation"] is None
     assert [each["reason"] for each in hidden["dimensions"]] == [None, None]
+
+
+async def test_events_stand_beside_the_steps_that_they_moved(
+    db: Database, tenant: District, make_caller: MakeCaller
+) -> None:
+    cycle = await event_cycle(db, tenant)
+    await give(cycle, a1="80")
+    keys = await confirmed(
+        cycle,
+        spec(cycle, "a1", "J", level_code="national"),
+        spec(cycle, "a1", "J", level_code="city"),
+        spec(cycle, "a1", "D"),
+        spec(cycle, "a1", "U"),
+    )
+    run_id = await run(cycle, await cycle.person((Role.ORGANISER, "root")))
+    caller = make_caller(tenant, [held(Role.ORGANISER, cycle.units["root"], at_root=True)])
+    found = await caller.ask(
+        """query ($run: ID!) { rankingRun(id: $run) { standings(first: 100) { edges { node { total exact unit { code }
+             explanation { steps { key kind before result shown parentKey events { id } } }
+             dimensions { indicator { code } reason } } } } } }""",
+        run=encode_id("RankingRun", run_id),
+    )
+    nodes = {edge["node"]["unit"]["code"]: edge["node"] for edge in found["rankingRun"]["standings"]["edges"]}
+    steps = nodes["a1"]["explanation"]["steps"]
+    about = [(step["kind"], step["shown"], [each["id"] for each in step["events"]]) for step in steps if step["events"]]
+    ids = [encode_id("Event", key) for key in keys]
+    assert about == [("BONUS", "5.00", [ids[0]]), ("BONUS", "0.00", [ids[1]]), ("VETO", None, [ids[3]])]
+    root, bonus = (next(s for s in steps if s["kind"] == kind) for kind in ("AGGREGATE", "BONUS"))
+    assert exact(root["result"]) + exact(bonus["result"]) == exact(steps[0]["before"]) == exact(nodes["a1"]["exact"])
+    reasons = {each["indicator"]["code"]: each["reason"] for each in nodes["a1"]["dimensions"]}
+    assert "2" in reasons["D"]
+    assert nodes["a2"]["explanation"]["steps"][0]["shown"] == nodes["a2"]["total"]
 
 
 async def test_what_would_contradict_the_result_is_not_shown(
