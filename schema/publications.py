@@ -66,9 +66,15 @@ class Publication(Node):
     objection_from: date | None = column("First day of the objection window.")
     objection_until: date | None = column("Last day of it (异议截止).")
     dimensions: "list[Indicator]" = listing(
-        "Column heads: first-level indicators in print order.",
+        "Column heads: first-level indicators in print order, but for those of bonus, deductions and vetoes.",
         where="""{r}.depth = 1 AND {r}.scheme_version_id = (SELECT dc.scheme_version_id FROM cycles dc
-                 WHERE dc.tenant_id = {tenant} AND dc.id = {t}.cycle_id)""",
+                 WHERE dc.tenant_id = {tenant} AND dc.id = {t}.cycle_id)
+             AND EXISTS (WITH RECURSIVE db AS (
+                     SELECT {r}.id, {r}.rule
+                     UNION ALL
+                     SELECT dn.id, dn.rule FROM db
+                     JOIN indicators dn ON dn.tenant_id = {tenant} AND dn.parent_id = db.id
+                 ) SELECT 1 FROM db WHERE db.rule ->> 'kind' NOT IN ('BONUS', 'DEDUCTION', 'VETO'))""",
         order="{r}.print_order",
     )
     categories: list[CategoryBoardInfo] = listing(

@@ -25,6 +25,7 @@ from schema.mapping import (
     Order,
     Sort,
     by_id,
+    by_ids,
     column,
     computed,
     condition,
@@ -68,6 +69,7 @@ from tenants.database import Transaction
 if TYPE_CHECKING:
     from schema.cycles import Cycle, CycleUnit
     from schema.directory import Category
+    from schema.events import Event
     from schema.items import DataItem
     from schema.jobs import Job
     from schema.members import Actor
@@ -234,6 +236,7 @@ def _step_document(found: Explained, step: Step, language: Language) -> dict[str
         "effective_weight": _exact(step.effective_weight),
         "value_state": step.value_state if step.kind == "LEAF" else None,
         "inputs": [_input_document(found, step.key, each) for each in step.inputs],
+        "event_ids": [found.events[key] for key in step.events if key in found.events],
         "comparison": peers
         and {"peers": peers.peers, "best": _decimal(peers.best), "worst": _decimal(peers.worst), "rank": peers.rank},
     }
@@ -324,6 +327,7 @@ class ExplanationStep:
     effective_weight: Rational | None = column("Weight that counted after sharing what does not apply.")
     value_state: ValueState | None = column("For a leaf: state of its value.")
     inputs: list[ExplanationInputInfo] = document("For a leaf: settled values used.")
+    events: "list[Event]" = by_ids("For pots and vetoes: events that counted or did not.", "event_ids")
     comparison: PeerInfo | None = document("For relative rules: what it was compared with.")
 
 
@@ -406,8 +410,11 @@ class Standing(Node):
     shared_by: int = column("How many share the rank; 1 if it is alone, 0 if not ranked.")
     status: StandingStatus = column("Why it has no rank, if it has none.")
     base: Decimal | None = expression(
-        "Score from the tree, before the late penalty, rounded for show.", disclosed("{t}.base", "totals")
+        "Score from the tree, before bonus, deductions and late penalty, rounded for show.",
+        disclosed("{t}.base", "totals"),
     )
+    bonus: Decimal | None = expression("Bonus that counted (加分).", disclosed("{t}.bonus", "totals"))
+    deduction: Decimal | None = expression("Deductions that counted (减分).", disclosed("{t}.deduction", "totals"))
     late_penalty: Decimal | None = expression("Late penalty (逾期扣分).", disclosed("{t}.late_penalty", "totals"))
     days_late: int = column("Days late.")
     dimensions: list[NodeScoreInfo] | None = listing(
@@ -429,6 +436,7 @@ class Standing(Node):
         rows=_NODES + " AND ni.leaf",
         order="{r}.print_order",
     )
+    vetoes: "list[Event]" = by_ids("Vetoes that were confirmed when the run was computed.", "veto_event_ids")
     coverage: Decimal = column("Data coverage, 0 to 1 (数据完整度).")
     explanation: Explanation | None = computed(
         "Where every point came from (得分说明); null where only the own one may be read.", _explanations, needs=["id"]

@@ -163,7 +163,8 @@ async def _bundle(
     standings = await tx.fetch(
         """
         SELECT u.code, u.name, k.name AS category, s.total::text, s.exact, s.rank, s.overall_rank, s.status,
-               s.coverage::text, (SELECT json_agg(json_build_array(i.code, d.score::text, d.exact) ORDER BY d.position)
+               s.bonus::text, s.deduction::text, s.coverage::text,
+               (SELECT json_agg(json_build_array(i.code, d.score::text, d.exact) ORDER BY d.position)
                                   FROM standing_dimensions d
                                   JOIN indicators i ON i.tenant_id = d.tenant_id AND i.id = d.indicator_id
                                   WHERE d.tenant_id = s.tenant_id AND d.standing_id = s.id) AS dimensions
@@ -197,6 +198,8 @@ async def _bundle(
                 "rank": row["rank"],
                 "overallRank": row["overall_rank"],
                 "status": row["status"],
+                "bonus": row["bonus"],
+                "deduction": row["deduction"],
                 "coverage": row["coverage"],
                 "dimensions": orjson.loads(row["dimensions"] or "[]"),
             }

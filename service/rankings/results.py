@@ -57,10 +57,19 @@ def rows_of(given: RunInput, result: Result) -> Rows:
         result.late_penalties(),
         [0] * len(units) if late is None else late.tolist(),
         result.coverages(),
+        _vetoes(given, result),
     ]
     dimensions = [_dimension(result, given, code, place) for place, code in enumerate(given.dimensions)]
     told = sorted(zip([u.code for u in units], exacts, totals, ranks, overall, statuses, strict=True))
     return Rows(columns, dimensions, _nodes(result, given), hashlib.sha256(orjson.dumps(told)).hexdigest())
+
+
+def _vetoes(given: RunInput, result: Result) -> list[str]:
+    """Per unit the ids of its confirmed vetoes, as the text of an array."""
+    found = ["{}"] * len(given.units)
+    for place, own in result.unit_events.items():
+        found[place] = f"{{{','.join(str(given.events[event.key]) for event, _ in own.vetoes)}}}"
+    return found
 
 
 def best_first(exacts: Sequence[str | None]) -> list[int | None]:
@@ -90,8 +99,13 @@ def _dimension(result: Result, given: RunInput, code: str, place: int) -> list[A
         full,
         exacts,
         result.node_states(code),
-        result.node_coverages(code),
+        _coverages(result, code),
     ]
+
+
+def _coverages(result: Result, code: str) -> list[str]:
+    """Coverage below a node; 0 where nothing below it has weight (监测指标)."""
+    return [coverage or "0" for coverage in result.node_coverages(code)]
 
 
 def _full_marks(given: RunInput, code: str, category: str) -> str | None:
@@ -118,7 +132,7 @@ def _nodes(result: Result, given: RunInput) -> list[str]:
                     result.node_scores(code),
                     result.node_marks(code),
                     result.node_states(code),
-                    result.node_coverages(code),
+                    _coverages(result, code),
                     strict=True,
                 )
             ]
@@ -136,21 +150,22 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
         """
         INSERT INTO standings (tenant_id, run_id, id, cycle_unit_id, category_id, position, exact_order, total, exact,
             rank, overall_rank, shared_by, status, base, bonus, deduction, late_penalty, days_late, coverage,
-            previous_publication_id, previous_total, previous_rank)
+            veto_event_ids, previous_publication_id, previous_total, previous_rank)
         SELECT $1, $2, s.id, s.unit, s.category, s.position, s.exact_order, s.total::numeric, s.exact, s.rank,
                s.overall, s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric,
                s.days,
-               s.coverage::numeric, CASE WHEN before.id IS NOT NULL THEN $20::uuid END, before.total, before.rank
+               s.coverage::numeric, s.vetoes::uuid[], CASE WHEN before.id IS NOT NULL THEN $21::uuid END, before.total,
+               before.rank
         FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::int[], $8::text[], $9::text[], $10::int[],
                     $11::int[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::int[],
-                    $19::text[])
+                    $19::text[], $20::text[])
              AS s(id, unit, category, position, exact_order, total, exact, rank, overall, shared, status, base, bonus,
-                  deduction, late, days, coverage)
+                  deduction, late, days, coverage, vetoes)
         JOIN cycle_units u ON u.tenant_id = $1 AND u.id = s.unit
         LEFT JOIN (
             SELECT p.id, p.total, p.rank, b.unit_id FROM standings p
             JOIN cycle_units b ON b.tenant_id = p.tenant_id AND b.id = p.cycle_unit_id
-            WHERE p.tenant_id = $1 AND p.run_id = $21
+            WHERE p.tenant_id = $1 AND p.run_id = $22
         ) before ON before.unit_id = u.unit_id
         """,
         tx.tenant_id,

@@ -19,6 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service import schemes
+from service.events.states import event_code
 from service.scoring import ENGINE_VERSION, Event, ItemColumn, Snapshot, State
 from service.scoring.numbers import scaled
 from service.scoring.snapshot import States, whole_numbers
@@ -91,6 +92,8 @@ class RunInput:
     dimensions: list[str]
     unreviewed: int
     missing: int
+    events: dict[str, UUID]
+    """Confirmed events by their number within the cycle."""
 
 
 async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
@@ -135,6 +138,7 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
                     np.uint8
                 )
             items[leaf.code, item.code] = column
+    events = await _events(tx, cycle_id)
     return RunInput(
         at=cycle["at"],
         document=document,
@@ -147,12 +151,34 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
             leaf_states=states,
             late_days=await _late_days(tx, cycle_id),
             previous=previous,
+            events=[event for event, _ in events],
         ),
         indicators=await _indicators(tx, cycle["scheme_version_id"]),
         dimensions=[node["code"] for node in document["indicators"] if node.get("parentCode") == _root(document)],
         unreviewed=unreviewed,
         missing=missing,
+        events={event.key: key for event, key in events},
     )
+
+
+async def _events(tx: Transaction, cycle_id: UUID) -> list[tuple[Event, UUID]]:
+    """Confirmed events with their ids: no others change a result."""
+    rows = await tx.fetch(
+        """
+        SELECT ev.id, ev.number, cu.code AS unit, li.code AS leaf, ev.matter, coalesce(ev.level, ev.ground) AS level,
+               ev.amount
+        FROM events ev
+        JOIN cycle_units cu ON cu.tenant_id = ev.tenant_id AND cu.id = ev.cycle_unit_id
+        JOIN indicators li ON li.tenant_id = ev.tenant_id AND li.id = ev.indicator_id
+        WHERE ev.tenant_id = $1 AND ev.cycle_id = $2 AND ev.state = 'CONFIRMED' ORDER BY ev.number
+        """,
+        tx.tenant_id,
+        cycle_id,
+    )
+    return [
+        (Event(event_code(r["number"]), r["unit"], r["leaf"], r["matter"], r["level"], r["amount"]), r["id"])
+        for r in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +199,7 @@ def pack(document: Mapping[str, Any], snapshot: Snapshot) -> Packed:
         "lateDays": [] if snapshot.late_days is None else snapshot.late_days.tolist(),
         "states": {code: column.tolist() for code, column in snapshot.leaf_states.items()},
         "awards": {code: _plain(column) for code, column in snapshot.awards.items()},
+        "items": {item: _plain(column) for item, column in snapshot.items.items()},
         "values": [[leaf, item, _plain(column)] for (leaf, item), column in snapshot.leaf_items.items()],
         "previous": {item: _plain(column) for item, column in snapshot.previous.items()},
         "groupAwards": [[leaf, group, _plain(column)] for (leaf, group), column in snapshot.group_awards.items()],
@@ -205,6 +232,7 @@ def unpack(packed: bytes) -> Unpacked:
         units=[unit for unit, _ in plain["units"]],
         categories=[category for _, category in plain["units"]],
         awards={code: _column_of(column) for code, column in plain["awards"].items()},
+        items={item: _column_of(column) for item, column in plain["items"].items()},
         leaf_items={(leaf, item): _column_of(column) for leaf, item, column in plain["values"]},
         leaf_states={code: np.array(states, np.uint8) for code, states in plain["states"].items()},
         late_days=np.array(late, np.int64) if late else None,

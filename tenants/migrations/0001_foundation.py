@@ -678,6 +678,7 @@ class Migration(migrations.Migration):
                 ("late_penalty", NumericField(null=True, generated=False, unique=False)),
                 ("days_late", fields.IntField(default=0)),
                 ("coverage", NumericField(generated=False, null=False, unique=False)),
+                ("veto_event_ids", UUIDArrayField(generated=False, null=False, unique=False)),
                 ("previous_publication_id", fields.UUIDField(null=True)),
                 ("previous_total", NumericField(null=True, generated=False, unique=False)),
                 ("previous_rank", fields.IntField(null=True)),

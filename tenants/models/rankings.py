@@ -3,7 +3,7 @@
 from tortoise import fields
 from tortoise.models import Model
 
-from tenants.fields import NumericField
+from tenants.fields import NumericField, UUIDArrayField
 from tenants.models.base import TenantRow
 
 
@@ -58,6 +58,7 @@ class Standing(TenantRow):
     late_penalty = NumericField(null=True)
     days_late = fields.IntField(default=0)
     coverage = NumericField()
+    veto_event_ids = UUIDArrayField()
     previous_publication_id = fields.UUIDField(null=True)
     previous_total = NumericField(null=True)
     previous_rank = fields.IntField(null=True)
