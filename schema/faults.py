@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from graphql import GraphQLError
 
-from service.errors import ErrorCode
+from service.errors import HINTS, ErrorCode
 from service.language import Language, say
 from service.scoring.text import Text
 
@@ -15,6 +15,7 @@ class RequestFault(GraphQLError):
     def __init__(
         self, language: Language, code: ErrorCode, path: Sequence[str] | None, text: Text, hint: Text | None = None
     ) -> None:
+        hint = hint or HINTS.get(code)
         super().__init__(
             say(text, language),
             extensions={

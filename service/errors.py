@@ -62,7 +62,37 @@ class KaopingError(Exception):
         self.code = code
         self.text = text
         self.path = path
-        self.hint = hint
+        self.hint = hint or HINTS.get(code)
+
+
+HINTS = {
+    ErrorCode.INVALID: Text(
+        zh="请修改所指之处后重新提交，本次没有写入任何内容。",
+        en="Mend what the path points at and send it again; nothing was written.",
+    ),
+    ErrorCode.INVALID_TEXT: Text(
+        zh="请改写所指之处的文字后重新提交。", en="Change the text that the path points at and send it again."
+    ),
+    ErrorCode.DUPLICATE: Text(
+        zh="请改用另一个，或修改已有的那一个。", en="Choose another, or edit the one that exists."
+    ),
+    ErrorCode.FORBIDDEN: Text(
+        zh="请由有权限的单位或人员办理，或联系本区系统管理员授权。",
+        en="Leave it to those who may, or ask your district's administrator for a grant.",
+    ),
+    ErrorCode.ILLEGAL_STATE: Text(
+        zh="请查看该对象当前所处的状态，再决定下一步。",
+        en="Look at the state that the object is in now before going on.",
+    ),
+    ErrorCode.INVALID_CURSOR: Text(
+        zh="请使用同一列表、同一条件下返回的游标。",
+        en="Use a cursor that the same list gave under the same filter and order.",
+    ),
+    ErrorCode.TOO_LARGE: Text(zh="请分批提交或查询。", en="Send or ask for it in several parts."),
+    ErrorCode.DEADLINE_PASSED: Text(zh="请联系考核办。", en="Ask the organiser."),
+    ErrorCode.UNIT_CLOSED: Text(zh="请联系考核办。", en="Ask the organiser."),
+}
+"""What helps with a refusal that names no hint of its own: nobody is left with a code alone."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +255,7 @@ class Issues:
 
     def add(self, code: ErrorCode, path: Path, text: Text, hint: Text | None = None) -> None:
         """Note one fault."""
-        self.found.append(Issue(code, path, text, hint))
+        self.found.append(Issue(code, path, text, hint or HINTS.get(code)))
 
     def raise_any(self) -> None:
         """Raise Invalid where there is any fault."""

@@ -121,7 +121,8 @@ async def create_data_items(tx: Transaction, actor: Actor, *, data_items: Sequen
                 f'The code "{spec.code}" is that of item {places[spec.code] + 1} too.',
             )
         places.setdefault(spec.code, place)
-    for code in await _taken(tx, list(places)):
+    # What is no code can't be taken, and PostgreSQL would not even read some of it.
+    for code in await _taken(tx, [code for code in places if Check().code(path, code) is not None]):
         check.duplicate((*path, str(places[code]), "code"), f"编码“{code}”已被使用。", f'The code "{code}" is taken.')
     check.done()
     sound = [row for row in rows if row is not None]

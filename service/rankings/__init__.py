@@ -8,7 +8,7 @@ from service import audit, cycles, jobs
 from service.access import SYSTEM, Actor, Role
 from service.audit import Change
 from service.checks import Check
-from service.errors import Conflict, IllegalState, NotFound, Path, VersionConflict
+from service.errors import Conflict, IllegalState, KaopingError, NotFound, Path, VersionConflict
 from service.ids import encode_id
 from service.jobs import RANKING_RUN, JobRun, RunArguments
 from service.rankings import results, snapshot
@@ -85,7 +85,12 @@ async def start_ranking_run(tx: Transaction, actor: Actor, *, cycle_id: str) -> 
 async def cancel_ranking_run(tx: Transaction, actor: Actor, *, run_id: str) -> UUID:
     """Cancel a run that waits or is being computed; nothing of it stays but its row."""
     run = await _run(tx, run_id)
-    await jobs.cancel(tx, actor, job_id=encode_id("Job", run["job_id"]))
+    try:
+        await jobs.cancel(tx, actor, job_id=encode_id("Job", run["job_id"]))
+    except KaopingError as refused:
+        # The caller named a run, not its job.
+        refused.path = ("input", "runId")
+        raise
     key: UUID = run["id"]
     return key
 
