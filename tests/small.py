@@ -125,8 +125,9 @@ def directory(name: str) -> Generator[Step, Any, Json]:
         {"code": "b2", "name": f"{name}二支部", "kind": "BRANCH", "parentCode": "t1", "categoryCode": "c1"},
     ]
     yield Mutate("administrator", "importOrgUnits", "created", {"units": rows})
-    found = yield Ask("administrator", "{ orgUnits { edges { node { id code } } } }")
-    ids["units"] = {edge["node"]["code"]: edge["node"]["id"] for edge in found["orgUnits"]["edges"]}
+    found = yield Ask("administrator", "{ orgUnits { edges { node { id code parent { id } } } } }")
+    units = [edge["node"] for edge in found["orgUnits"]["edges"]]
+    ids["units"] = {unit["code"] if unit["parent"] else "root": unit["id"] for unit in units}
     for who, grants in PEOPLE.items():
         given = [{"role": role, "unitId": ids["units"][unit]} for role, unit in grants]
         made = yield Mutate(

@@ -27,6 +27,7 @@ from service.settings import Settings
 from tenants.database import Database
 from tenants.ids import uuid7
 from tenants.provisioning import District, create_tenant
+from tests.contents import contents
 from tests.schema.conftest import Caller
 from tests.schema.driving import caller_of, drive, mutate
 from tests.schema.walking import Filler, Place, Selector, fields_with_ids, id_places, readable, spell, walked
@@ -493,19 +494,9 @@ EXPECTED = {"CycleInput.categoryIds": "INVALID"}
 """The code for an unknown id, where it is not NOT_FOUND."""
 
 
-async def state_of(side: Side) -> str:
-    """A digest of every row of a district, and with it of the head of its audit."""
-    async with side.caller.db.transaction(side.district.id, read_only=True) as tx:
-        tables = await tx.fetch(
-            """SELECT DISTINCT table_name FROM information_schema.columns
-               WHERE table_schema = 'public' AND column_name = 'tenant_id' ORDER BY 1"""
-        )
-        parts = [
-            f"""SELECT '{name}', count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM "{name}" t
-                WHERE tenant_id = $1"""
-            for (name,) in tables
-        ]
-        return str([tuple(row) for row in await tx.fetch(" UNION ALL ".join(parts), side.district.id)])
+async def state_of(side: Side) -> dict[str, tuple[int, str]]:
+    """What the district's rows hold."""
+    return await contents(side.caller.db, side.district.id)
 
 
 async def test_no_mutation_touches_the_other(sides: tuple[Side, Side]) -> None:
