@@ -75,8 +75,8 @@ def test_malformed_values_are_all_named_and_no_secret_is_repeated(monkeypatch: p
         "KAOPING_DATABASE_URL",
         "KAOPING_PORT",
         "KAOPING_LANGUAGE",
-        "KAOPING_DATABASE_OWNER_URL and KAOPING_REDIS_URL are missing beside KAOPING_DATABASE_URL. Set all three, or none "
-        "for embedded servers.",
+        "KAOPING_DATABASE_OWNER_URL and KAOPING_REDIS_URL are missing beside KAOPING_DATABASE_URL. Set all three, "
+        "or none for embedded servers.",
     ]
     assert "postgresql://" in text
     assert "hunter2" not in text
