@@ -53,7 +53,7 @@ POSTGRES_OPTIONS = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
     "random_page_cost": "1.1",
-    # A fresh district grows by thousands of rows within seconds; plans made for empty tables would be kept for a minute.
+    # A fresh district grows by thousands of rows in seconds; plans made for empty tables would stay for a minute.
     "autovacuum_naptime": "3s",
     "autovacuum_analyze_scale_factor": "0.02",
     "jit": "off",
