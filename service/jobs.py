@@ -373,7 +373,8 @@ UPDATE jobs SET
     done_seq = CASE WHEN $5 = 'SUCCEEDED' THEN $4 ELSE done_seq END,
     percent = CASE WHEN want_seq > $4 THEN 0 WHEN $5 = 'SUCCEEDED' THEN 100 ELSE percent END,
     stage = CASE WHEN want_seq > $4 OR $5 = 'SUCCEEDED' THEN NULL ELSE stage END,
-    units_done = CASE WHEN $5 = 'SUCCEEDED' THEN units_total ELSE units_done END,
+    units_done = CASE WHEN $5 = 'SUCCEEDED' THEN greatest(units_total, $7) ELSE units_done END,
+    units_total = greatest(units_total, $7),
     last_error = CASE WHEN $5 = 'SUCCEEDED' THEN NULL ELSE coalesce($6::jsonb, last_error) END,
     cancel_requested = false, lease_until = NULL, change_seq = change_seq + 1,
     finished_at = CASE WHEN want_seq > $4 THEN NULL ELSE now() END
@@ -381,8 +382,10 @@ WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'RUNNING'
 """
 
 
-async def succeed(tx: Transaction, claimed: Claim) -> None:
+async def succeed(tx: Transaction, claimed: Claim, *, units_total: int = 0) -> None:
     """Mark the attempt as done, in the transaction of its effects, as its last statement.
+
+    `units_total` is what the step told last: a short one ends before its progress was written down.
 
     Raises FenceLost where another has taken over, and Stopped where a cancellation came first.
     """
@@ -392,6 +395,7 @@ async def succeed(tx: Transaction, claimed: Claim) -> None:
         claimed.seen,
         "SUCCEEDED",
         None,
+        units_total,
     )
     if row is None:
         wanted = await tx.fetchval(
@@ -406,7 +410,7 @@ async def succeed(tx: Transaction, claimed: Claim) -> None:
 async def end(tx: Transaction, claimed: Claim, state: str, error: Text | None) -> None:
     """Mark the attempt as FAILED or CANCELLED; nothing happens where another has taken over."""
     row = await tx.fetchrow(
-        _END + " RETURNING state, fence", *_key(claimed), claimed.seen, state, _error(error) if error else None
+        _END + " RETURNING state, fence", *_key(claimed), claimed.seen, state, _error(error) if error else None, 0
     )
     if row is not None and row["state"] == "QUEUED":
         tx.announce(Due(claimed.job_id, row["fence"]))
@@ -528,7 +532,7 @@ class JobRun:
             yield tx
             self.check()
             self.settling = True
-            await succeed(tx, self.claim)
+            await succeed(tx, self.claim, units_total=self.told.units_total)
         self.committed = True
 
     def stop(self, reason: str) -> None:
