@@ -139,7 +139,9 @@ class Database:
     async def connect(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> Self:
         """Open the pool; raises UnsafeRole where row-level security does not bind the role."""
         config = tortoise_config(url, min_size=min_size, max_size=max_size)
-        await Tortoise.init(config=config, _enable_global_fallback=True)
+        if not Tortoise.is_inited():
+            # Once per process: what Tortoise knows of the models does not depend on the database.
+            await Tortoise.init(config=config, _enable_global_fallback=True)
         # A client of our own, not Tortoise's global one: connections are handed on as arguments, never looked up.
         client = AsyncpgDBClient(connection_name="default", **config["connections"]["default"]["credentials"])
         client.connection_class = _PlainConnection
