@@ -13,6 +13,7 @@ from service.access import Role
 from service.ids import encode_id
 from service.rankings import explaining
 from service.rankings.snapshot import unpack
+from service.reviews import Award, Decision, Exempt, ReviewSpec, review_assessments
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.schema.conftest import Caller, MakeCaller, held
@@ -121,6 +122,37 @@ async def test_reasons_say_why_points_were_lost(given: tuple[Course, str], organ
     assert (missing["valueState"], missing["reason"]) == ("MISSING", "missing: 0")
 
 
+async def test_what_reviews_said_is_told_as_it_was_when_the_run_was_computed(
+    db: Database, tenant: District, make_caller: MakeCaller
+) -> None:
+    award = {"kind": "AWARD", "full": "10", "step": "0.5"}
+    made = await course(db, tenant, {"award": award, "linear": LEAVES["linear"]})
+    cycle_id = await made.cycle({"c1": {"x": "30"}})
+    await _judge(db, made, c1=Award("8.5", "材料不全"), c3=Exempt("新设单位"), c4=Award("10"))
+    run_id = await made.run(cycle_id)
+    async with db.transaction(tenant.id) as tx:
+        await tx.execute(
+            """INSERT INTO reviews (tenant_id, id, assessment_id, level, decision, reason, role, unit_id, at,
+                                    revision_ids, data_item_ids)
+               SELECT $1, gen_random_uuid(), a.id, 1, 'REJECT', '事后', 'ASSESSOR', $2, now(), '{}', '{}'
+               FROM assessments a WHERE a.tenant_id = $1""",
+            tenant.id,
+            key_of(made.world.units["zzb"], "OrgUnit"),
+        )
+    caller = make_caller(tenant, [held(Role.ORGANISER, made.world.root, at_root=True)], language="zh-CN")
+    found = await standings(caller, encode_id("RankingRun", run_id))
+    reasons = {code: node["leaves"][0]["reason"] for code, node in found.items()}
+    assert reasons["c1"] == "评议得8.5分，满分10分；扣分原因：材料不全"
+    assert reasons["c3"] == "不适用，其权重由同级指标分担；理由：新设单位"
+    assert (reasons["c4"], reasons["v1"]) == (None, "缺报，计0分")
+    assert found["c1"]["dimensions"][0]["reason"] == f"指标award：{reasons['c1']}"
+    assert reasons["c1"] in found["c1"]["explanation"]["text"]
+    for code in ("c1", "c3", "c4"):
+        assert found[code]["explanation"]["steps"][0]["shown"] == found[code]["total"]
+    (used,) = next(step["inputs"] for step in found["c1"]["explanation"]["steps"] if step["key"] == "linear")
+    assert (used["display"], used["reported"], used["review"]) == ("30", {"number": 1, "display": "30"}, None)
+
+
 async def test_who_may_not_read_the_result_gets_no_explanation(
     given: tuple[Course, str], organiser: Caller, make_caller: MakeCaller, db: Database
 ) -> None:
@@ -197,6 +229,27 @@ async def test_few_runs_stay_in_memory(given: tuple[Course, str]) -> None:
     assert runs.get(keys[2], None) is not None
     assert runs.get(keys[0], packed) is not None
     assert [key in runs for key in keys] == [True, False, True, False, True], "what was last asked about stays"
+
+
+async def _judge(db: Database, made: Course, **decisions: Decision) -> None:
+    """Let the department judge the first leaf of some units."""
+    async with db.transaction(made.tenant.id) as tx:
+        rows = await tx.fetch(
+            """SELECT a.id, a.version, u.code FROM assessments a
+               JOIN cycle_units u ON u.tenant_id = a.tenant_id AND u.id = a.cycle_unit_id
+               JOIN indicators i ON i.tenant_id = a.tenant_id AND i.id = a.indicator_id AND i.code = 'award'
+               WHERE a.tenant_id = $1""",
+            tx.tenant_id,
+        )
+        await review_assessments(
+            tx,
+            made.assessor,
+            reviews=[
+                ReviewSpec(encode_id("Assessment", row["id"]), row["version"], decisions[row["code"]])
+                for row in rows
+                if row["code"] in decisions
+            ],
+        )
 
 
 async def _publish(db: Database, made: Course, run: str) -> None:

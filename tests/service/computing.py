@@ -192,7 +192,13 @@ async def course(db: Database, tenant: District, leaves: Mapping[str, Mapping[st
         3,
         *dimensions,
         *(
-            _node(code, f"D{place % 2}", weight=str(place % 3 + 1), rule=translate(rule, keys))
+            _node(
+                code,
+                f"D{place % 2}",
+                weight=str(place % 3 + 1),
+                rule=translate(rule, keys),
+                responsible_unit_ids=[world.units["zzb"]] if rule["kind"] == "AWARD" else [],
+            )
             for place, (code, rule) in enumerate(leaves.items())
         ),
     )
