@@ -193,6 +193,7 @@ def arguments(side: Side) -> dict[str, str]:
     """Arguments of fields that need some."""
     return {
         "Standing.nodeScore": '(code: "dim")',
+        "RankingRun.publishBlockers": "(kind: NOTICE)",
         "Indicator.progress": f'(cycleId: "{side.ids["cycle"]}")',
     }
 
