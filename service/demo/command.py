@@ -44,6 +44,9 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 """How long a process may take to end once it was asked to."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C before all was done."""
+
 PROGRAM = (sys.executable, "-m", "service.main")
 
 
@@ -55,17 +58,21 @@ def demo(settings: Settings, *, once: bool, seed: int = SEED, top: int | None = 
     console = out or _console()
     printer = Printer(console, settings.language)
     log = settings.data / LOG_FILE
+    began = log.stat().st_size if log.exists() else 0
     try:
         with _servers(settings, printer) as ready:
             settings.data.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as lines:
                 return asyncio.run(_run(ready, printer, lines, once=once, seed=seed, top=top))
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, _StoppedError):
+        console.print(
+            f"\n{printer.say(Text('已停止；再次运行会接着做完。', 'Stopped; run it again to go on from here.'))}"
+        )
+        return INTERRUPTED
     except (DemoError, RefusedError, UnreachableError, embedded.EmbeddedError, provisioning.ProvisioningError) as error:
         console.print(f"\n[red]{printer.say(Text('演示未能完成：', 'The demo could not be completed:'))}[/red]")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        _show_log(console, printer, log)
+        _show_log(console, printer, log, began)
         return 1
 
 
@@ -261,10 +268,12 @@ async def _token(settings: Settings, lines: IO[bytes]) -> str:
     return token
 
 
-def _show_log(console: Console, printer: Printer, log: Path) -> None:
-    """The end of the log file, where it says something."""
+def _show_log(console: Console, printer: Printer, log: Path, began: int) -> None:
+    """The end of the log file, where this run has written to it; it was `began` bytes long before."""
     try:
-        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        with log.open("rb") as file:
+            file.seek(began)
+            lines = file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
     except OSError:
         return
     if lines:

@@ -36,8 +36,7 @@ SETTINGS: Json = {
     "reviewLevels": [{"route": "TERRITORIAL", "unitKind": "COMMITTEE"}],
     "objectionWorkingDays": OBJECTION_WORKING_DAYS,
     "disclosures": [
-        {"kind": kind, "totals": "ALL", "ranks": "ALL", "dimensions": "ALL"}
-        for kind in ("NOTICE", "FINAL")
+        {"kind": kind, "totals": "ALL", "ranks": "ALL", "dimensions": "ALL"} for kind in ("NOTICE", "FINAL")
     ],
 }
 
