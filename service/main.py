@@ -7,6 +7,7 @@ from service import __version__
 from service.cli.common import EXIT_CODES, Commands, terminate_politely
 from service.cli.demo import demo_command
 from service.cli.members import member_group, token_group
+from service.cli.score import score_command
 from service.cli.servers import embedded_group
 from service.cli.serving import serve_command, worker_command
 from service.cli.tenants import migrate_command, tenant_group
@@ -53,6 +54,7 @@ for command in (
     tenant_group,
     member_group,
     token_group,
+    score_command,
     embedded_group,
 ):
     cli.add_command(command)

@@ -1,0 +1,76 @@
+"""What `kaoping score` gives back (测算结果文件): totals, ranks and node scores per unit; equal inputs, equal bytes."""
+
+from typing import Any, Final
+
+from service.language import Language, say
+from service.scorefiles.inputs import Inputs
+from service.scoring import ENGINE_VERSION, Result, canonical_json, explain, explanation_text
+from service.scoring.numbers import format_scaled, round_half_up
+
+FORMAT: Final = "kaoping-result/1"
+NODE_PLACES: Final = 12
+"""Decimal places of node scores."""
+
+
+def result_document(inputs: Inputs, result: Result) -> dict[str, Any]:
+    """The result as data; every number is a string, but ranks."""
+    nodes = {code: _scores(result, code) for code in result.node_codes}
+    columns = zip(
+        inputs.snapshot.units,
+        inputs.names,
+        inputs.snapshot.categories,
+        result.totals(),
+        result.exact_totals(),
+        result.ranks(),
+        result.overall_ranks(),
+        result.grades(),
+        result.coverages(),
+        result.statuses(),
+        strict=True,
+    )
+    return {
+        "format": FORMAT,
+        "engine": ENGINE_VERSION,
+        "units": [
+            {
+                "unit": unit,
+                "name": name,
+                "category": category,
+                "status": status,
+                "total": total,
+                "exact": exact,
+                "rank": rank,
+                "overallRank": overall,
+                "grade": grade,
+                "coverage": coverage,
+                "nodes": {code: scores[place] for code, scores in nodes.items()},
+            }
+            for place, (unit, name, category, total, exact, rank, overall, grade, coverage, status) in enumerate(
+                columns
+            )
+        ],
+    }
+
+
+def result_bytes(inputs: Inputs, result: Result) -> bytes:
+    """The result as canonical JSON in UTF-8, one line."""
+    return (canonical_json(result_document(inputs, result)) + "\n").encode()
+
+
+def explained(inputs: Inputs, result: Result, unit: str, language: Language) -> str | None:
+    """Where every point of a unit came from, in words; None where there is no such unit."""
+    if unit not in inputs.snapshot.units:
+        return None
+    place = list(inputs.snapshot.units).index(unit)
+    steps = explain(inputs.scheme, inputs.snapshot, result, place)
+    name = inputs.names[place]
+    head = unit if name == unit else f"{name}（{unit}）" if language == "zh-CN" else f"{name} ({unit})"
+    return f"{head}\n{say(explanation_text(steps), language)}"
+
+
+def _scores(result: Result, code: str) -> list[str | None]:
+    """One node's scores, 0 to 100, rounded half up to 12 places only; None where it has none."""
+    return [
+        None if value is None else format_scaled(round_half_up(value, NODE_PLACES), NODE_PLACES)
+        for value in result.node_fractions(code)
+    ]
