@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from rich import box
 from rich.cells import cell_len
@@ -18,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service.demo.district import PASSWORD, TENANT_CODE, Account, short_town
+from service.demo.district import PASSWORD, TENANT_CODE, TIME_ZONE, Account, short_town
 from service.demo.library import Json
 from service.language import Language, say
 from service.scoring.text import Text
@@ -118,7 +120,7 @@ class Printer:
         parts = [
             self.say(kind),
             self.say(Text(f"第{publication['number']}号", f"no. {publication['number']}")),
-            publication["publishedAt"][:19].replace("T", " ") + " UTC",
+            f"{datetime.fromisoformat(publication['publishedAt']).astimezone(ZoneInfo(TIME_ZONE)):%Y-%m-%d %H:%M}",
             f"SHA-256 {publication['digest'][:16]}…",
         ]
         if publication.get("objectionUntil"):
@@ -182,8 +184,9 @@ class Printer:
             Column(self.say(Text("完整度", "Cover")), 1, lambda row: _percent(row["coverage"])),
             Column(self.say(Text("逾期", "Late")), 1, late),
         ]
-        if any(row.get("overallRank") is not None for row in rows):
-            columns.append(Column(self.say(Text("全区", "All")), 5, lambda row: _shown(row.get("overallRank"))))
+        # Among one category alone it would say the rank again.
+        if len({row["category"]["id"] for row in rows}) > 1 and any(row["overallRank"] for row in rows):
+            columns.append(Column(self.say(Text("总名次", "Overall")), 5, lambda row: _shown(row["overallRank"])))
         if any(row.get("change") for row in rows):
             columns.append(Column(self.say(Text("较上次", "Change")), 4, self._change))
         return columns

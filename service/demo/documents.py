@@ -2,6 +2,8 @@
 
 PAGE_INFO = "pageInfo { hasNextPage endCursor }"
 
+TODAY = "query { tenant { today } }"
+
 CATEGORIES = "query { categories { id code } }"
 
 UNITS = f"""query($first: Int!, $after: String) {{

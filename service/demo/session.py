@@ -87,6 +87,7 @@ class Session:
         self.printer = printer
         self.scheme = library()
         self.period = Period.before(datetime.now(ZoneInfo(TIME_ZONE)).date())
+        """By this machine's clock, until the database's is known."""
         self.rounds = rounds()
         self.units: dict[str, str] = {}
         self.categories: dict[str, str] = {}
@@ -114,6 +115,11 @@ class Session:
             if error.code in {"UNAUTHENTICATED", "NOT_FOUND", "FORBIDDEN", "INVALID"}:
                 return None
             raise
+
+    async def read_today(self, api: Api) -> None:
+        """Take today from the clock that judges lateness."""
+        data = await api.query(documents.TODAY)
+        self.period = Period.before(date.fromisoformat(data["tenant"]["today"]))
 
     async def secretary(self, town: Unit) -> Api:
         """Who reports for a town's units."""

@@ -44,6 +44,7 @@ SETTINGS: Json = {
 async def prepare(session: Session, administrator_token: Callable[[], Awaitable[str]]) -> None:
     """All that must be there before units can report. `administrator_token` serves until an account does."""
     administrator = await session.caller_if_any("guanli") or session.api.signed_in(await administrator_token())
+    await session.read_today(administrator)
     await _categories(session, administrator)
     await _units(session, administrator)
     await _accounts(session, administrator)

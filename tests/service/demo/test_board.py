@@ -99,7 +99,7 @@ def test_no_line_of_the_table_is_wider_than_the_terminal(publication: Json, widt
 
 
 def test_columns_come_back_as_the_terminal_widens(publication: Json) -> None:
-    heads = ["总分", "完整度", "政治", "所属街镇", "较上次", "全区"]
+    heads = ["总分", "完整度", "政治", "所属街镇", "较上次"]
     seen = []
     for width in (40, 200):
         head_line = next(line for line in printed(publication, width=width).splitlines() if line.startswith("名次"))
@@ -107,6 +107,17 @@ def test_columns_come_back_as_the_terminal_widens(publication: Json) -> None:
     assert "总分" in seen[0]
     assert "政治" not in seen[0]
     assert seen[1] == heads
+
+
+def test_the_overall_rank_is_shown_only_among_several_categories(publication: Json) -> None:
+    assert "总名次" not in printed(publication, width=200)
+    publication["rows"].append(standing("V1", "己村党支部", "80.00", 1) | {"category": {"id": "c2"}})
+    publication["categories"].append(publication["categories"][0] | {"name": "村", "category": {"id": "c2"}})
+    assert "总名次" in printed(publication, width=200)
+
+
+def test_the_time_of_publication_is_the_districts(publication: Json) -> None:
+    assert "2026-07-10 16:00" in printed(publication, width=120)
 
 
 def test_only_the_best_are_shown_where_asked_and_never_without_the_unranked(publication: Json) -> None:
