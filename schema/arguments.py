@@ -74,7 +74,7 @@ def own_places(arguments: Sequence[Argument], given: Mapping[str, Any], language
 
 def read_condition(field: StrawberryField, condition: Condition, given: Any, language: Language) -> tuple[Any, str]:
     """Value and SQL type of a filter's field; raises RequestFault."""
-    path = ("filter", to_camel_case(field.python_name))
+    path = ("filter", to_camel_case(field.python_name.rstrip("_")))
     kind = sql_type(field.type)
     if isinstance(given, list) and len(given) > condition.limit:
         raise RequestFault(

@@ -187,9 +187,14 @@ class Engine:
                 await context.close()
 
         events = map_source_to_response_event(executor, cast(AsyncIterator[Any], source), one)
-        async with aclosing(events):
-            async for result in events:
-                yield self._answer(operation, variables, result, language, request_id)
+        try:
+            async with aclosing(events):
+                async for result in events:
+                    yield self._answer(operation, variables, result, language, request_id)
+        except GraphQLError as fault:
+            # A refusal of the source itself: an argument that is no id or no cursor.
+            errors = masking.execution_errors([fault], operation.document.ast, language, request_id)
+            yield Answer({"errors": errors}, ran=False)
 
     def _answer(
         self,

@@ -5,6 +5,7 @@ INTERNAL with the request's id, and its traceback goes to the log only.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ MOST_ERRORS = 20
 
 LONGEST_MESSAGE = 500
 """Characters of a message."""
+
+_REPEATED = re.compile(r"(?:[,;.] [Ff]ound:? |(?<=value): ).*$", re.DOTALL)
+"""The part of a message of graphql-core that repeats a value."""
 
 _CODES = frozenset(code.value for code in ErrorCode)
 _UNREACHABLE = (
@@ -273,7 +277,8 @@ def trail(document: DocumentNode, wanted: Node) -> list[str] | None:
 
 
 def _shortened(message: str) -> str:
-    # graphql-core repeats what was given, however long.
+    # graphql-core repeats what was given, a password in an input included.
+    message = _REPEATED.sub(".", message)
     return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"
 
 

@@ -113,7 +113,8 @@ class Invalid(KaopingError):
         more = len(issues) - 1
         text = first.text
         if more:
-            text = Text(zh=f"{first.text.zh}（另有{more}处）", en=f"{first.text.en} ({more} more faults)")
+            faults = "one more fault" if more == 1 else f"{more} more faults"
+            text = Text(zh=f"{first.text.zh}（另有{more}处）", en=f"{first.text.en} ({faults})")
         super().__init__(first.code, text, path=first.path, hint=first.hint)
         self.issues = list(issues)
 
@@ -211,7 +212,9 @@ class VersionConflict(KaopingError):
             ErrorCode.VERSION_CONFLICT,
             Text(
                 zh=f"有{len(conflicts)}个对象在您读取之后已被他人修改。",
-                en=f"{len(conflicts)} object(s) were changed by another after you read them.",
+                en="Changed by another after you read it."
+                if len(conflicts) == 1
+                else f"{len(conflicts)} objects were changed by another after you read them.",
             ),
             path=conflicts[0].path,
             hint=Text(zh="请按最新内容核对后重新提交。", en="Look at the present state and send the change again."),

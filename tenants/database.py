@@ -137,7 +137,11 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> Self:
-        """Open the pool; raises UnsafeRole where row-level security does not bind the role."""
+        """Open the pool.
+
+        Raises UnsafeRole where row-level security does not bind the role, and asyncpg's UndefinedTableError where there
+        are no tables yet.
+        """
         config = tortoise_config(url, min_size=min_size, max_size=max_size)
         if not Tortoise.is_inited():
             # Once per process: what Tortoise knows of the models does not depend on the database.
@@ -149,6 +153,8 @@ class Database:
         database = cls(client)
         try:
             await _refuse_unsafe_role(database.pool)
+            # Fails here, with the table's name, and not at the first request where nothing has been migrated yet.
+            await database.pool.fetch("SELECT FROM directory LIMIT 1")
         except BaseException:
             await client.close()
             raise

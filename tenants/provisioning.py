@@ -34,6 +34,8 @@ async def create_tenant(
     """A new district with the root of its organisation tree. Raises ProvisioningError where the code is taken."""
     if not code.isascii() or not code.replace("-", "").isalnum() or not 1 <= len(code) <= 63:
         raise ProvisioningError("A district's code is 1 to 63 ASCII letters, digits and hyphens.")
+    if not name.strip() or not root_code.strip() or not root_name.strip():
+        raise ProvisioningError("A district and the root of its tree need names; give --name and --root-name.")
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError):

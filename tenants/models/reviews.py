@@ -10,8 +10,8 @@ class Assessment(TenantRow):
     """One unit × leaf to be judged. The settled arrays are in the order of the leaf's `indicator_items`.
 
     `pinned_revision_ids` are the entry revisions that the settling review judged; a run scores the leaf from
-    `settled_numbers` and `settled_details` alone. While it is READY above level 1 they may hold values that a lower level
-    put in place of the reported ones. `findings` are the leaf's cross checks that the present values break.
+    `settled_numbers` and `settled_details` alone. While it is READY above level 1 they may hold values that a lower
+    level put in place of the reported ones. `findings` are the leaf's cross checks that the present values break.
     """
 
     cycle_id = fields.UUIDField()

@@ -115,4 +115,4 @@ def test_all_faults_are_refused_together() -> None:
     with pytest.raises(Invalid) as refusal:
         check.done()
     assert [issue.path for issue in refusal.value.issues] == [("input", "code"), ("input", "from")]
-    assert "1 more" in refusal.value.text.en
+    assert "one more fault" in refusal.value.text.en

@@ -1,0 +1,42 @@
+"""Subscriptions over a real socket: what is wrong with an argument is told as it is in a query (实时订阅)."""
+
+import json
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from tests.e2e.client import Client, Installation
+
+
+def first_message(client: Client, query: str) -> dict[str, Any]:
+    """The first message of a subscription."""
+    address = client.url.replace("http://", "ws://") + "/graphql"
+    with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
+        socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {client.token}"}}))
+        assert json.loads(socket.recv(timeout=10))["type"] == "connection_ack"
+        socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": {"query": query}}))
+        message: dict[str, Any] = json.loads(socket.recv(timeout=10))
+        return message
+
+
+@pytest.mark.parametrize("field", ["jobChanged", "rankingRunChanged", "cycleChanged"])
+def test_an_argument_that_is_none_is_refused_with_its_code_and_path(installation: Installation, field: str) -> None:
+    client = installation.client(installation.district(), "ORGANISER")
+    message = first_message(client, f'subscription {{ {field}(id: "zzz") {{ cursor }} }}')
+    errors = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
+    assert errors[0]["extensions"]["code"] == "INVALID_ID"
+    assert errors[0]["extensions"]["path"] == ["id"]
+    assert errors[0]["extensions"]["hint"]
+
+
+def test_what_was_given_is_not_repeated_by_a_refusal(installation: Installation) -> None:
+    secret = "a password that nobody else should read"
+    client = Client(installation.url)
+    answer = client.post(
+        "mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }",
+        {"input": {"tenantCode": "x", "name": "x", "password": [secret], "extra": 1}},
+    )
+    assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert secret not in answer.text
