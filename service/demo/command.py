@@ -15,7 +15,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 from rich.console import Console
@@ -43,6 +43,9 @@ READY_SECONDS = 60.0
 
 STOP_SECONDS = 15.0
 """How long a process may take to end once it was asked to."""
+
+SHORTEST_LIFE_SECONDS = 5.0
+"""A worker that ends sooner is not replaced: something is wrong with it."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C before all was done."""
@@ -111,7 +114,8 @@ async def _run(
     async with contextlib.AsyncExitStack() as stack:
         with printer.step(Text("启动 serve 与 worker", "Start serve and worker")) as step:
             serve = await stack.enter_async_context(_process(settings, lines, "serve"))
-            worker = await stack.enter_async_context(_process(settings, lines, "worker"))
+            worker = asyncio.create_task(_working(settings, lines, printer))
+            stack.push_async_callback(_cancelled, worker)
             await _first(_ready(base_url), serve, worker, stop, printer)
             step.note = base_url
 
@@ -143,17 +147,17 @@ class _StoppedError(DemoError):
 
 
 async def _first(
-    work: Awaitable[object], serve: Process, worker: Process, stop: asyncio.Event, printer: Printer
+    work: Awaitable[object], serve: Process, worker: asyncio.Task[None], stop: asyncio.Event, printer: Printer
 ) -> None:
     """Do the work. Raises DemoError where one of the processes ends before, and at Ctrl-C."""
 
     async def run() -> None:
         await work
 
-    tasks = {
+    tasks: dict[str, asyncio.Task[Any]] = {
         "work": asyncio.create_task(run()),
         "serve": asyncio.create_task(serve.wait()),
-        "worker": asyncio.create_task(worker.wait()),
+        "worker": asyncio.create_task(asyncio.wait([worker])),
         "stop": asyncio.create_task(stop.wait()),
     }
     try:
@@ -163,16 +167,34 @@ async def _first(
             return
         if tasks["stop"] in done:
             raise _StoppedError(printer.say(Text("已停止。", "Stopped.")))
-        for name, process in (("serve", serve), ("worker", worker)):
-            if process.returncode is not None:
-                code = process.returncode
-                raise DemoError(
-                    printer.say(Text(f"kaoping {name} 已退出（{code}）。", f"kaoping {name} ended ({code})."))
-                )
+        if tasks["worker"] in done:
+            await worker
+        raise _ended("serve", serve, printer)
     finally:
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def _working(settings: Settings, lines: IO[bytes], printer: Printer) -> None:
+    """Keep one worker: one that is killed is replaced. Raises DemoError where it does not live at all."""
+    while True:
+        began = time.monotonic()
+        async with _process(settings, lines, "worker") as worker:
+            await worker.wait()
+        if time.monotonic() - began < SHORTEST_LIFE_SECONDS:
+            raise _ended("worker", worker, printer)
+
+
+def _ended(name: str, process: Process, printer: Printer) -> DemoError:
+    code = process.returncode
+    return DemoError(printer.say(Text(f"kaoping {name} 已退出（{code}）。", f"kaoping {name} ended ({code}).")))
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task, and with it what it holds open."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _prepare(settings: Settings, printer: Printer) -> None:
