@@ -31,7 +31,7 @@ from schema.mapping import (
 )
 from schema.members import ACTOR_TYPES
 from schema.mutations import KEY, Outcome, at_root, mutation
-from schema.rankings import CATEGORIES, CategoryBoardInfo, Standing, StandingFilter, StandingOrder
+from schema.rankings import CategoryBoardInfo, Standing, StandingFilter, StandingOrder, categories_of
 from schema.scope import covers
 from service import publications
 from service.access import Actor as Caller
@@ -79,7 +79,7 @@ class Publication(Node):
     )
     categories: list[CategoryBoardInfo] = listing(
         "Categories with summary.",
-        rows=CATEGORIES.format(run="{t}.run_id"),
+        rows=categories_of("{t}.run_id"),
         order="{r}.position",
     )
     standings: Connection[Standing] = connection(

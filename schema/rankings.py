@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -49,8 +49,8 @@ from schema.mapping import (
 from schema.members import ACTOR_TYPES
 from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.rows import value_of
-from schema.scalars import Rational
-from schema.schemes import PublicationKind
+from schema.scalars import DateText, Rational
+from schema.schemes import PublicationKind, grade_of
 from schema.scope import READERS, covers
 from schema.subscription import subscriptions
 from service import rankings
@@ -60,7 +60,10 @@ from service.cycles import STATE_NAMES, STEPS
 from service.cycles import Step as CycleStep
 from service.language import Language, say
 from service.publications import KIND_NAMES, STATE_AFTER
+from service.rankings import grading
 from service.rankings.explaining import NOWHERE, Explained, explanations
+from service.rankings.gradebook import CURRENT_GRADE, DECIDED_GRADE, NEWEST_RECORD, PROPOSED_GRADE
+from service.rankings.grading import GradeSpec
 from service.scoring import Step, Text, explanation_text
 from service.scoring.explanation import StepInput
 from service.scoring.numbers import finite_places, format_decimal, format_rational, format_scaled, round_half_up
@@ -76,7 +79,7 @@ if TYPE_CHECKING:
     from schema.publications import Publication
     from schema.reports import EntryRevision
     from schema.reviews import Review
-    from schema.schemes import Indicator
+    from schema.schemes import Grade, Indicator
 
 OWN = f"({{all}} OR {covers('{t}.cycle_unit_id', *READERS)})"
 """Of a standing: the viewer reads all of it, published or not being another question."""
@@ -99,6 +102,11 @@ PUBLISHED = """EXISTS (SELECT 1 FROM publications pd WHERE pd.tenant_id = {tenan
 def disclosed(sql: str, part: str) -> str:
     """An expression of a standing, or null where the viewer may not see that part."""
     return f"CASE WHEN {OWN} OR {published(part)} THEN {sql} END"
+
+
+GRADES_SHOWN = f"""({{all}} OR {published("grades")} OR {OWN} AND EXISTS (SELECT 1 FROM publications pd
+    WHERE pd.tenant_id = {{tenant}} AND pd.run_id = {{t}}.run_id AND pd.kind <> 'INTERIM'))"""
+"""Of a standing: the viewer may know its grade. An interim board has no grades, not even the own."""
 
 
 @enumeration("Stages of a run.")
@@ -149,6 +157,20 @@ class RunProgressInfo:
 
 
 @value
+class QuotaInfo:
+    """Places of one grade."""
+
+    grade: "Grade" = document("The grade.")
+    parent: "CycleUnit | None" = relation(
+        "Of which parent unit, where places are counted so; null per category, and for all units together.",
+        on={"parent": "id"},
+    )
+    base: int = column("Units in the base.")
+    places: int = column("Places.")
+    used: int = column("Places taken.")
+
+
+@value
 class CategoryBoardInfo:
     """A category on a board."""
 
@@ -159,13 +181,40 @@ class CategoryBoardInfo:
     highest: Decimal | None = column("Highest total shown.")
     median: Decimal | None = column("Median total.")
     lowest: Decimal | None = column("Lowest total.")
+    quotas: list[QuotaInfo] = document(
+        "Places per limited grade, used and left: of the category, of parents of its units, or of all together."
+    )
 
 
-CATEGORIES = """SELECT kc.category_id, kc.position, kc.name, count(sc.id)::int AS unit_count,
+def _version(run: str) -> str:
+    """SQL for the version that a run was computed on."""
+    return f"""(SELECT rc.scheme_version_id FROM ranking_runs rn
+        JOIN cycles rc ON rc.tenant_id = rn.tenant_id AND rc.id = rn.cycle_id
+        WHERE rn.tenant_id = {{tenant}} AND rn.id = {run})"""
+
+
+def _quotas(run: str) -> str:
+    """SQL for the quotas of a run that concern the category `kc`; none where its grades are not the viewer's to see."""
+    return f"""(SELECT coalesce(jsonb_agg(jsonb_build_object('grade', {grade_of(_version(run), "qq.v ->> 'grade'")},
+            'parent', CASE WHEN qq.v ->> 'scope' = 'PARENT' THEN qq.v ->> 'group' END, 'base', qq.v -> 'base',
+            'places', qq.v -> 'places', 'used', qq.v -> 'used') ORDER BY qq.o), '[]')
+        FROM ranking_runs qr CROSS JOIN LATERAL jsonb_array_elements(qr.quotas) WITH ORDINALITY AS qq(v, o)
+        WHERE qr.tenant_id = {{tenant}} AND qr.id = {run}
+          AND ({{all}} OR EXISTS (SELECT 1 FROM publications pd WHERE pd.tenant_id = {{tenant}}
+               AND pd.run_id = qr.id AND pd.disclosure ->> 'grades' = 'ALL'))
+          AND (qq.v ->> 'scope' = 'ALL' OR qq.v ->> 'scope' = 'CATEGORY' AND qq.v ->> 'group' = kc.category_id::text
+               OR qq.v ->> 'scope' = 'PARENT' AND EXISTS (SELECT 1 FROM cycle_units qu
+                   WHERE qu.tenant_id = {{tenant}} AND qu.cycle_id = qr.cycle_id AND qu.category_id = kc.category_id
+                     AND qu.assessed AND qu.parent_id = (qq.v ->> 'group')::uuid)))"""
+
+
+def categories_of(run: str) -> str:
+    """Rows over a board or run {{t}} whose run's id is `run`: its categories with their summary."""
+    return f"""SELECT kc.category_id, kc.position, kc.name, count(sc.id)::int AS unit_count,
         count(sc.rank)::int AS ranked_count, max(sc.total) AS highest, min(sc.total) AS lowest,
         (SELECT (array_agg(sm.total ORDER BY sm.total))[(count(*)::int + 1) / 2] FROM standings sm
          WHERE sm.tenant_id = {{tenant}} AND sm.run_id = {run} AND sm.category_id = kc.category_id
-           AND sm.total IS NOT NULL) AS median
+           AND sm.total IS NOT NULL) AS median, {_quotas(run)} AS quotas
     FROM cycle_categories kc
     LEFT JOIN standings sc ON sc.tenant_id = {{tenant}} AND sc.run_id = {run} AND sc.category_id = kc.category_id
     WHERE kc.tenant_id = {{tenant}} AND kc.cycle_id = {{t}}.cycle_id
@@ -369,6 +418,25 @@ class ChangeInfo:
     rank: int | None = expression("Ranks gained (plus) or lost (minus).", "{t}.previous_rank - {t}.rank")
     previous_total: Decimal | None = column("Total then.")
     previous_rank: int | None = column("Rank then.")
+    previous_grade: str | None = expression(
+        "Name of the grade then.", f"CASE WHEN {GRADES_SHOWN} THEN {{t}}.previous_grade END"
+    )
+
+
+@value
+class GradeDecisionInfo:
+    """Record of a decided grade."""
+
+    body: str = column("Deciding body.")
+    decided_on: date = column("When.")
+    document_title: str = column("Document.")
+    document_number: str | None = column("Its number.")
+    reason: str | None = column("Why it differs from the computed one.")
+
+
+def _graded(code: str) -> str:
+    """SQL for a standing's grade by its code, where the viewer may know it."""
+    return f"CASE WHEN {GRADES_SHOWN} THEN {grade_of(_version('{t}.run_id'), code)} END"
 
 
 _NODES = f"""SELECT {{t}}.id AS standing_id, ni.id AS indicator_id, ni.leaf, ni.print_order,
@@ -392,7 +460,7 @@ _NODES = f"""SELECT {{t}}.id AS standing_id, ni.id AS indicator_id, ni.leaf, ni.
 @table(
     "standings",
     plural="standings",
-    visible=f"{{all}} OR {PUBLISHED} AND ({OWN} OR {published('totals', 'ranks', 'dimensions')})",
+    visible=f"{{all}} OR {PUBLISHED} AND ({OWN} OR {published('totals', 'ranks', 'grades', 'dimensions')})",
 )
 class Standing(Node):
     """A unit's result in a run (考核结果). What a publication does not disclose to the viewer is null."""
@@ -435,6 +503,16 @@ class Standing(Node):
         "Scores of all leaves, in print order; empty where only the own ones may be read.",
         rows=_NODES + " AND ni.leaf",
         order="{r}.print_order",
+    )
+    proposed_grade: "Grade | None" = document("Computed grade (测算等次).", sql=_graded(PROPOSED_GRADE))
+    decided_grade: "Grade | None" = document("What the deciding body settled (审定等次).", sql=_graded(DECIDED_GRADE))
+    grade_decision: GradeDecisionInfo | None = relation(
+        "Who settled it, and why where it differs.",
+        rows=f"""SELECT gr.body, gr.decided_on, gr.document_title, gr.document_number, dg.reason
+                 FROM decided_grades dg
+                 JOIN grade_records gr ON gr.tenant_id = dg.tenant_id AND gr.id = dg.record_id
+                 WHERE dg.tenant_id = {{tenant}} AND dg.standing_id = {{t}}.id AND dg.record_id = {NEWEST_RECORD}
+                   AND {GRADES_SHOWN}""",
     )
     vetoes: "list[Event]" = by_ids("Vetoes that were confirmed when the run was computed.", "veto_event_ids")
     coverage: Decimal = column("Data coverage, 0 to 1 (数据完整度).")
@@ -510,6 +588,10 @@ class StandingFilter:
         """EXISTS (SELECT 1 FROM cycle_units fu WHERE fu.tenant_id = {tenant} AND fu.id = {r}.cycle_unit_id
            AND fu.unit_id = {value})""",
         of="OrgUnit",
+    )
+    grade_code: str | None = condition(
+        "With this grade, decided or else proposed.",
+        f"{GRADES_SHOWN} AND {CURRENT_GRADE} = {{value}}".replace("{t}", "{r}"),
     )
     statuses: list[StandingStatus] | None = condition("With these statuses.", "{r}.status = ANY({value})")
     tied: bool | None = condition("Only those that share a rank, or only the others.", "({r}.shared_by > 1) = {value}")
@@ -594,7 +676,7 @@ class RankingRun(Node):
     unreviewed_count: int | None = column("Leaves not reviewed that count as missing.")
     missing_count: int | None = column("Leaves without a value.")
     categories: list[CategoryBoardInfo] = listing(
-        "Summary per category.", rows=CATEGORIES.format(run="{t}.id"), order="{r}.position"
+        "Summary per category.", rows=categories_of("{t}.id"), order="{r}.position"
     )
     standings: Connection[Standing] = connection(
         "The preview of the board.",
@@ -603,6 +685,12 @@ class RankingRun(Node):
         order=StandingOrder,
         default=[Key("{r}.position", "bigint")],
     )
+    undecided_ties: "list[TieGroup]" = listing(
+        "Ties that a person must order before publication. Once they are ordered, those of the next grade may follow.",
+        on={"id": "run_id"},
+        where="{r}.decided_at IS NULL",
+        order="{r}.id",
+    )
     publish_blockers: list[StateIssue] = listing(
         "What stands in the way of publishing it so.",
         rows=_PUBLISH_BLOCKERS,
@@ -610,6 +698,32 @@ class RankingRun(Node):
         order="{r}.place",
     )
     publications: "list[Publication]" = listing("What was published from it.", on={"id": "run_id"}, order="{r}.number")
+
+
+@table("tie_groups", plural="tie groups", visible="{all}")
+class TieGroup(Node):
+    """Units that are equal where places run out (并列)."""
+
+    id: ID = identifier()
+    run: RankingRun = relation("Of which run.", on={"run_id": "id"})
+    category: "Category | None" = relation(
+        "The category; null where places are counted per parent or for all units together.", on={"category_id": "id"}
+    )
+    parent: "CycleUnit | None" = relation("The parent unit, where places are counted so.", on={"parent_id": "id"})
+    grade: "Grade" = document("The grade whose places run out.", sql=grade_of(_version("{t}.run_id"), "{t}.grade"))
+    places_left: int = column("Places left for the group.")
+    standings: list[Standing] = listing(
+        "The equals, as ordered if they are.",
+        where="""{r}.id IN (SELECT tm.standing_id FROM tie_group_members tm
+                 WHERE tm.tenant_id = {tenant} AND tm.tie_group_id = {t}.id)""",
+        order="""(SELECT tp.place FROM tie_group_members tp WHERE tp.tenant_id = {tenant} AND tp.tie_group_id = {t}.id
+                  AND tp.standing_id = {r}.id), {r}.position""",
+        limit=10_000,
+    )
+    decided: bool = expression("Whether a person ordered them.", "{t}.decided_at IS NOT NULL")
+    reason: str | None = column("Why so.")
+    by: "Actor | None" = relation("Who did.", on={"decided_by_id": "id"}, variants=ACTOR_TYPES)
+    version: int = column("Rises with each decision.")
 
 
 @query
@@ -687,6 +801,87 @@ async def adopt_run(tx: Transaction, actor: Caller, given: AdoptRunInput) -> Out
     """Lets the cycle stand on a finished run (采用测算结果)."""
     cycle_id, run_id = await rankings.adopt_run(tx, actor, run_id=given.run_id, version=given.version)
     return {"cycle": cycle_id, "run": run_id}
+
+
+@input_type
+class OrderTieInput:
+    """What orderTie takes."""
+
+    tie_group_id: ID = described("Which group.")
+    version: int = described("Version read.")
+    standing_ids: list[ID] = described("All of the group, best first.")
+    reason: str = described("Why.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class OrderTieSuccess:
+    """orderTie is done."""
+
+    tie_group: TieGroup = described("The group.")
+
+
+@mutation(OrderTieSuccess, access=at_root(Role.ORGANISER))
+async def order_tie(tx: Transaction, actor: Caller, given: OrderTieInput) -> Outcome:
+    """Orders equals where places run out, for good (并列排序)."""
+    return {
+        "tie_group": await grading.order_tie(
+            tx,
+            actor,
+            tie_group_id=given.tie_group_id,
+            version=given.version,
+            standing_ids=given.standing_ids,
+            reason=given.reason,
+        )
+    }
+
+
+@input_type
+class DecidedGradeInput:
+    """A decided grade."""
+
+    standing_id: ID = described("Whose.")
+    grade_code: str = described("Which.")
+    reason: str | None = described("Required where it differs.")
+
+
+@input_type
+class RecordGradesInput:
+    """What recordGrades takes."""
+
+    run_id: ID = described("Which run: the one that the cycle stands on.")
+    body: str = described("Deciding body.")
+    decided_on: DateText = described("When.")
+    document_title: str = described("Document.")
+    document_number: str | None = described("Its number.")
+    as_proposed: bool = described("Whether all not named below are settled as computed.", default=True)
+    grades: list[DecidedGradeInput] | None = described("Those that differ, or all; at most 5,000.")
+    idempotency_key: str = described(KEY)
+
+
+@payload
+class RecordGradesSuccess:
+    """recordGrades is done."""
+
+    run: RankingRun = described("The run.")
+    standings: list[Standing] = described("Those that differ from the computed grade.")
+
+
+@mutation(RecordGradesSuccess, access=at_root(Role.ORGANISER))
+async def record_grades(tx: Transaction, actor: Caller, given: RecordGradesInput) -> Outcome:
+    """Records what the deciding body settled (审定等次); a later record replaces it."""
+    run, differing = await grading.record_grades(
+        tx,
+        actor,
+        run_id=given.run_id,
+        body=given.body,
+        decided_on=given.decided_on,
+        document_title=given.document_title,
+        document_number=given.document_number,
+        as_proposed=given.as_proposed,
+        grades=[GradeSpec(each.standing_id, each.grade_code, each.reason) for each in given.grades or ()],
+    )
+    return {"run": run, "standings": differing}
 
 
 # ---- live

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from strawberry import UNSET
@@ -35,6 +35,7 @@ from schema.mapping import (
     identifier,
     input_type,
     listing,
+    one_of,
     payload,
     query,
     relation,
@@ -54,16 +55,17 @@ from schema.rules import (
     ScoringRuleInput,
     check_document,
     rule_document,
+    said,
 )
 from schema.scalars import DecimalText
 from service import schemes
 from service.access import Actor as Caller
 from service.access import Role
 from service.directory import KEEP
-from service.errors import ErrorCode
+from service.errors import ErrorCode, Path
 from service.ids import encode_id
 from service.language import say
-from service.schemes import CategoryPoints, IndicatorRow, IndicatorSpec, SchemeCheck
+from service.schemes import AsTyped, CategoryPoints, IndicatorRow, IndicatorSpec, SchemeCheck, describe_condition
 from service.scoring.numbers import format_decimal
 from tenants.database import Transaction
 
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
     from schema.cycles import Cycle
     from schema.members import Actor
     from schema.rules import CrossCheckInput
+
+T = TypeVar("T")
 
 MOST_INDICATORS = 2_001
 """Nodes of a version, with its root."""
@@ -134,8 +138,10 @@ class RankBasis(Enum):
 class TiePolicy(Enum):
     """Ties."""
 
-    STRICT = "They share their rank."
-    TIE_BREAK = "Named indicators are compared in order; what they leave equal shares its rank."
+    STRICT = "They share their rank; where places of a grade run out among them, none of them gets one (名额不突破)."
+    INCLUSIVE = "They share their rank; where places run out among them, all of them get one."
+    TIE_BREAK = "Named indicators are compared in order; what they leave equal shares its rank, or waits for a person."
+    DECISION = "They share their rank; where places run out among them, a person orders them before publication."
 
 
 @enumeration("Whose review it is.")
@@ -163,6 +169,34 @@ class DisclosureLevel(Enum):
     ALL = "Of all units."
     BEST = "Of the best n."
     NONE = "Of none but the own."
+
+
+@enumeration("How places are rounded.")
+class QuotaRounding(Enum):
+    """Roundings."""
+
+    FLOOR = "Down."
+    HALF_UP = "Half up."
+    CEIL = "Up."
+
+
+@enumeration("What places are counted per.")
+class QuotaScope(Enum):
+    """Scopes of quotas."""
+
+    CATEGORY = "Each category."
+    PARENT = "Each parent unit."
+    ALL = "All units together."
+
+
+@enumeration("Kinds of conditions.")
+class GradeConditionKind(Enum):
+    """Conditions of grades."""
+
+    NODE_SHARE = "A node has at least so much of its marks."
+    NO_EVENT = "No confirmed event under a leaf."
+    ITEM_TRUE = "A yes-no item is yes."
+    PREVIOUS_GRADE = "The grade of the last cycle was at least this."
 
 
 @enumeration("How grave a fault is.")
@@ -210,8 +244,68 @@ class DisclosureInfo:
     kind: PublicationKind = column("Which kind.")
     totals: DisclosureLevel = column("Totals.")
     ranks: DisclosureLevel = column("Ranks.")
+    grades: DisclosureLevel = column("Grades; never of an interim board.")
     dimensions: DisclosureLevel = column("Dimension scores.")
     best_count: int | None = column("For BEST: how many.", "bestCount")
+
+
+@value
+class PlacesInfo:
+    """One row of a table of places."""
+
+    units_from: int = column("From so many units on.", "unitsFrom")
+    places: int = column("So many places.")
+
+
+@value
+class GradeCondition:
+    """One condition of a grade, from a closed list."""
+
+    kind: GradeConditionKind = column("Which.")
+    indicator: "Indicator | None" = relation("The node or leaf it looks at.", on={"indicatorId": "id"})
+    data_item: DataItem | None = relation("The yes-no item it looks at.", on={"dataItem": "id"})
+    minimum_share: Decimal | None = column("Least share of the node's marks.", "minimumShare")
+    grade_code: str | None = column("Grade that must have been reached before.", "gradeCode")
+    text: str = computed("In words.", said(describe_condition))
+
+
+@value
+class Grade:
+    """A grade of the scheme (等次)."""
+
+    code: str = column("Code.")
+    name: str = column("Such as 优秀, 良好.")
+    threshold: Decimal | None = column("Least rounded total.")
+    share: Decimal | None = column("Share of the base that may get it, 0 to 1; null without.")
+    places_by_count: list[PlacesInfo] = document("Places by number of units, instead of a share.", "placesByCount")
+    minimum_places: int = column("At least so many places.", "minimumPlaces")
+    rounding: QuotaRounding = column("How share × base is rounded.")
+    scope: QuotaScope = column("Per what places are counted.")
+    base_includes_vetoed: bool = column(
+        "Whether units out of the ranking by veto count in the base.", "baseIncludesVetoed"
+    )
+    conditions: list[GradeCondition] = document("What a unit must fulfil besides.")
+
+
+def grades_of(settings: str, version: str) -> str:
+    """SQL for the grades of a version's settings as documents: with what their conditions name."""
+    conditions = f"""(SELECT coalesce(jsonb_agg(gc.v || jsonb_build_object(
+            'indicatorId', gi.id, 'indicatorName', gi.name, 'itemName', gd.name, 'gradeName', (
+                SELECT gn.v ->> 'name' FROM jsonb_array_elements({settings} -> 'grades') gn(v)
+                WHERE gn.v ->> 'code' = gc.v ->> 'gradeCode' LIMIT 1)) ORDER BY gc.o), '[]')
+        FROM jsonb_array_elements(gg.v -> 'conditions') WITH ORDINALITY AS gc(v, o)
+        LEFT JOIN indicators gi ON gi.tenant_id = {{tenant}} AND gi.scheme_version_id = {version}
+             AND gi.code = gc.v ->> 'indicator'
+        LEFT JOIN data_items gd ON gd.tenant_id = {{tenant}} AND gd.id = (gc.v ->> 'dataItem')::uuid)"""
+    return f"""(SELECT coalesce(jsonb_agg(gg.v || jsonb_build_object('conditions', {conditions}) ORDER BY gg.o), '[]')
+        FROM jsonb_array_elements({settings} -> 'grades') WITH ORDINALITY AS gg(v, o))"""
+
+
+def grade_of(version: str, code: str) -> str:
+    """SQL for the document of one grade by its code; null where the code is null."""
+    return f"""(SELECT ge.v FROM scheme_versions gv
+        CROSS JOIN LATERAL jsonb_array_elements({grades_of("gv.settings", "gv.id")}) ge(v)
+        WHERE gv.tenant_id = {{tenant}} AND gv.id = {version} AND ge.v ->> 'code' = {code} LIMIT 1)"""
 
 
 @value
@@ -234,6 +328,8 @@ class SchemeSettings:
     bonus_cap: Decimal | None = column("Cap of all bonus together (加分上限).", "bonusCap")
     deduction_cap: Decimal | None = column("Cap of all deductions together (减分上限).", "deductionCap")
     late_penalty: LatePenaltyInfo | None = document("Points per day late (逾期扣分).", "latePenalty")
+    grades: list[Grade] = document("Grades, best first (等次).")
+    body_decides: bool = column("Whether grades need the deciding body's record (审定).", "bodyDecides")
     review_levels: list[ReviewLevelInfo] = document("Levels of review.", "reviewLevels")
     disclosures: list[DisclosureInfo] = document("What each kind of publication shows to whom.")
     objection_working_days: int = column("Length of the objection window (异议期).", "objectionWorkingDays")
@@ -344,6 +440,17 @@ async def _file(context: Context, versions: Sequence[Mapping[str, Any]]) -> Sequ
     return [await schemes.scheme_file(context.reader, version["id"]) for version in versions]
 
 
+SETTINGS = f"""{{t}}.settings || jsonb_build_object(
+    'bodyDecides', coalesce({{t}}.settings -> 'bodyDecides', 'true'),
+    'grades', {grades_of("{t}.settings", "{t}.id")},
+    'tieBreakerIds', coalesce((
+        SELECT jsonb_agg(ti.id ORDER BY tb.place)
+        FROM jsonb_array_elements_text({{t}}.settings -> 'tieBreakers') WITH ORDINALITY AS tb(code, place)
+        JOIN indicators ti ON ti.tenant_id = {{tenant}} AND ti.scheme_version_id = {{t}}.id
+             AND ti.code = tb.code), '[]'))"""
+"""The settings of a version, with the ids of what they name by code."""
+
+
 @table("scheme_versions", plural="scheme versions")
 class SchemeVersion(Node):
     """An indicator tree with all settings; frozen when a cycle opens on it, and unchanged from then on."""
@@ -364,14 +471,7 @@ class SchemeVersion(Node):
                   AND vp.scheme_version_id = {t}.id AND vp.category_id = {r}.id)""",
         limit=100,
     )
-    settings: SchemeSettings = document(
-        "All that changes results.",
-        sql="""{t}.settings || jsonb_build_object('tieBreakerIds', coalesce((
-                   SELECT jsonb_agg(ti.id ORDER BY tb.place)
-                   FROM jsonb_array_elements_text({t}.settings -> 'tieBreakers') WITH ORDINALITY AS tb(code, place)
-                   JOIN indicators ti ON ti.tenant_id = {tenant} AND ti.scheme_version_id = {t}.id
-                        AND ti.code = tb.code), '[]'))""",
-    )
+    settings: SchemeSettings = document("All that changes results.", sql=SETTINGS)
     indicators: "list[Indicator]" = listing(
         "The whole tree, flat, in print order; depth and parent give the shape. At most 2,000, and the root.",
         on={"id": "scheme_version_id"},
@@ -536,8 +636,95 @@ class DisclosureInput:
     kind: PublicationKind = described("Which kind.")
     totals: DisclosureLevel = described("Totals.", default=DisclosureLevel.ALL)
     ranks: DisclosureLevel = described("Ranks.", default=DisclosureLevel.ALL)
+    grades: DisclosureLevel = described("Grades; never of an interim board.", default=DisclosureLevel.ALL)
     dimensions: DisclosureLevel = described("Dimension scores.", default=DisclosureLevel.ALL)
     best_count: int | None = described("For BEST: how many.")
+
+
+@input_type
+class PlacesInput:
+    """One row of a table of places."""
+
+    units_from: int = described("From so many units on.")
+    places: int = described("So many places.")
+
+
+@input_type
+class NodeShareInput:
+    """Share of a node's marks."""
+
+    indicator_code: str = described("The node.")
+    minimum_share: DecimalText = described("Least share, 0 to 1.")
+
+
+@one_of
+class GradeConditionInput:
+    """Exactly one condition."""
+
+    node_share: NodeShareInput | None = described("A node has at least so much of its marks.")
+    no_event_under: str | None = described("No confirmed event under the leaf with this code.")
+    item_true: ID | None = described("This yes-no item is yes.")
+    previous_grade_at_least: str | None = described("The grade of the last cycle was at least the one with this code.")
+
+
+@input_type
+class GradeInput:
+    """A grade."""
+
+    code: str = described("Code.")
+    name: str = described("Name.")
+    threshold: DecimalText = described("Least rounded total.", default="0")
+    share: DecimalText | None = described("Share of the base; not together with placesByCount.")
+    places_by_count: list[PlacesInput] | None = described("Places by number of units.")
+    minimum_places: int = described("At least so many.", default=0)
+    rounding: QuotaRounding = described("How places are rounded.", default=QuotaRounding.FLOOR)
+    scope: QuotaScope = described("Per what.", default=QuotaScope.CATEGORY)
+    base_includes_vetoed: bool = described("Whether vetoed units count in the base.", default=True)
+    conditions: list[GradeConditionInput] | None = described("What must be fulfilled besides.")
+
+
+def _grade(given: GradeInput, place: int) -> dict[str, Any]:
+    """A grade as an object of the scheme document: what was typed is still to be judged."""
+    here = ("grades", str(place))
+
+    def typed(name: str, raw: str | None, what: Any = "DECIMAL") -> AsTyped | None:
+        return None if raw is None else AsTyped(raw, what, (*here, name))
+
+    return {
+        "code": typed("code", given.code, "LINE"),
+        "name": typed("name", given.name, "LINE"),
+        "threshold": typed("threshold", given.threshold),
+        "share": typed("share", given.share),
+        "placesByCount": [_object(each) for each in given.places_by_count or ()],
+        "minimumPlaces": given.minimum_places,
+        "rounding": given.rounding.name,
+        "scope": given.scope.name,
+        "baseIncludesVetoed": given.base_includes_vetoed,
+        "conditions": [
+            _condition(each, (*here, "conditions", str(number))) for number, each in enumerate(given.conditions or ())
+        ],
+    }
+
+
+def _condition(given: GradeConditionInput, here: Path) -> dict[str, Any]:
+    """A condition of a grade as an object of the scheme document."""
+    if share := _known(given.node_share):
+        return {
+            "kind": "NODE_SHARE",
+            "indicator": AsTyped(share.indicator_code, "LINE", (*here, "nodeShare", "indicatorCode")),
+            "minimumShare": AsTyped(share.minimum_share, "DECIMAL", (*here, "nodeShare", "minimumShare")),
+        }
+    if (leaf := _known(given.no_event_under)) is not None:
+        return {"kind": "NO_EVENT", "indicator": AsTyped(leaf, "LINE", (*here, "noEventUnder"))}
+    if (item := _known(given.item_true)) is not None:
+        return {"kind": "ITEM_TRUE", "dataItem": AsTyped(item, "DataItem", (*here, "itemTrue"))}
+    code = str(_known(given.previous_grade_at_least))
+    return {"kind": "PREVIOUS_GRADE", "gradeCode": AsTyped(code, "LINE", (*here, "previousGradeAtLeast"))}
+
+
+def _known(given: T | None) -> T | None:
+    """A field of a @oneOf input: None where it was left out."""
+    return None if given is UNSET else given
 
 
 @input_type
@@ -558,6 +745,8 @@ class SchemeSettingsInput:
     bonus_cap: DecimalText | None = described("Cap of all bonus.", clearable=True)
     deduction_cap: DecimalText | None = described("Cap of all deductions.", clearable=True)
     late_penalty: LatePenaltyInput | None = described("What lateness costs.", clearable=True)
+    grades: list[GradeInput] | None = described("All grades, best first, at most 20.", clearable=True)
+    body_decides: bool | None = described("Grades need the deciding body's record.", clearable=True)
     review_levels: list[ReviewLevelInput] | None = described("Levels of review, at most 3.", clearable=True)
     disclosures: list[DisclosureInput] | None = described(
         "What publications show; kinds that are not named stay.", clearable=True
@@ -582,7 +771,9 @@ def _plain(raw: Any) -> Any:
         case Enum():
             return raw.name
         case list():
-            return [_plain(each) for each in raw]
+            return [
+                _grade(each, place) if isinstance(each, GradeInput) else _plain(each) for place, each in enumerate(raw)
+            ]
         case LatePenaltyInput() | ReviewLevelInput() | DisclosureInput():
             return _object(raw)
     return raw

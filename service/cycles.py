@@ -110,6 +110,16 @@ _OPENING = Blocker(
     Text(zh="请等待启动完成，或取消该后台任务。", en="Wait until it is open, or cancel the job."),
 )
 
+_TIES = Blocker(
+    "TIES",
+    """(SELECT count(*) FROM tie_groups tg WHERE tg.tenant_id = {tenant} AND tg.run_id = {t}.adopted_run_id
+        AND tg.decided_at IS NULL)""",
+    Text(zh="有{count}组并列须先排序。", en="{count} group(s) of equals have to be ordered."),
+    Text(
+        zh="请为名额边缘的并列单位排序，并写明理由。", en="Order the equals at the edge of the places, with a reason."
+    ),
+)
+
 STEPS: Final = (
     Step(
         ("DRAFT",),
@@ -158,7 +168,7 @@ STEPS: Final = (
             ),
         ),
     ),
-    Step(("RANKED",), "NOTICED", "publishRun", Text(zh="公示", en="noticed")),
+    Step(("RANKED",), "NOTICED", "publishRun", Text(zh="公示", en="noticed"), (_TIES,)),
     Step(
         ("NOTICED", "RANKED"),
         "PUBLISHED",
@@ -172,6 +182,17 @@ STEPS: Final = (
                     AND NOT coalesce((bv.settings ->> 'skipNotice')::boolean, false))""",
                 Text(zh="该方案要求先公示再通报。", en="This scheme asks for a notice before the final publication."),
                 Text(zh="请先发布公示。", en="Publish the notice first."),
+            ),
+            _TIES,
+            Blocker(
+                "NOT_RECORDED",
+                """(SELECT count(*) FROM scheme_versions gv WHERE gv.tenant_id = {tenant}
+                    AND gv.id = {t}.scheme_version_id AND coalesce(gv.settings -> 'grades', '[]') <> '[]'
+                    AND coalesce((gv.settings ->> 'bodyDecides')::boolean, true)
+                    AND NOT EXISTS (SELECT 1 FROM grade_records gr WHERE gr.tenant_id = {tenant}
+                        AND gr.run_id = {t}.adopted_run_id))""",
+                Text(zh="等次尚未经审定。", en="The deciding body has not settled the grades."),
+                Text(zh="请先录入审定等次。", en="Record what it settled first."),
             ),
         ),
     ),

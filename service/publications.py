@@ -17,6 +17,8 @@ from service.audit import Change
 from service.checks import Check
 from service.errors import Conflict, IllegalState, VersionConflict
 from service.rankings import finished_run
+from service.rankings.gradebook import CURRENT_GRADE
+from service.schemes.settings import DISCLOSED, default_level
 from service.scoring.text import Text
 from tenants.database import Transaction
 from tenants.ids import uuid7
@@ -130,8 +132,7 @@ def disclosure_of(settings: dict[str, Any], kind: str) -> dict[str, Any]:
     for each in settings.get("disclosures") or ():
         if each["kind"] == kind:
             return dict(each)
-    level = "NONE" if kind == "FEEDBACK" else "ALL"
-    return {"kind": kind, "totals": level, "ranks": level, "grades": level, "dimensions": level, "bestCount": None}
+    return {"kind": kind, **{what: default_level(kind, what) for what in DISCLOSED}, "bestCount": None}
 
 
 async def _objection_window(tx: Transaction, time_zone: str, settings: dict[str, Any]) -> tuple[Any, Any]:
@@ -164,6 +165,7 @@ async def _bundle(
         """
         SELECT u.code, u.name, k.name AS category, s.total::text, s.exact, s.rank, s.overall_rank, s.status,
                s.bonus::text, s.deduction::text, s.coverage::text,
+               {grade} AS grade,
                (SELECT json_agg(json_build_array(i.code, d.score::text, d.exact) ORDER BY d.position)
                                   FROM standing_dimensions d
                                   JOIN indicators i ON i.tenant_id = d.tenant_id AND i.id = d.indicator_id
@@ -173,7 +175,9 @@ async def _bundle(
         JOIN cycle_categories k ON k.tenant_id = s.tenant_id AND k.cycle_id = u.cycle_id
              AND k.category_id = s.category_id
         WHERE s.tenant_id = $1 AND s.run_id = $2 ORDER BY s.position
-        """,
+        """.replace("{grade}", CURRENT_GRADE)
+        .replace("{tenant}", "$1")
+        .replace("{t}", "s"),
         tx.tenant_id,
         run["id"],
     )
@@ -198,6 +202,7 @@ async def _bundle(
                 "rank": row["rank"],
                 "overallRank": row["overall_rank"],
                 "status": row["status"],
+                "grade": row["grade"],
                 "bonus": row["bonus"],
                 "deduction": row["deduction"],
                 "coverage": row["coverage"],

@@ -198,7 +198,12 @@ def scheme(ids: Json, points: str = "50") -> Generator[Step, Any, None]:
         {
             "schemeVersionId": version["id"],
             "version": version["version"],
-            "settings": {"notApplicablePolicy": "PARENT", "reviewLevels": [{"route": "TERRITORIAL"}]},
+            "settings": {
+                "notApplicablePolicy": "PARENT",
+                "reviewLevels": [{"route": "TERRITORIAL"}],
+                "tiePolicy": "DECISION",
+                "grades": [{"code": "A", "name": f"{ids['name']}优秀", "share": "0.5"}, {"code": "B", "name": "一般"}],
+            },
         },
     )
     made = yield Mutate(
@@ -348,6 +353,8 @@ def everything(name: str) -> Generator[Step, Any, Json]:
     ids = yield from directory(name)
     yield from scheme(ids)
     yield from open_cycle(ids)
+    # While nothing is reported all are equal, and one place of a grade waits for a person.
+    yield from run(ids)
     yield from report(ids)
     yield from events(ids)
     yield from run(ids)

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from typing import Final, ParamSpec, Protocol, TypeVar
+from typing import Final, ParamSpec, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from service.events.states import event_code
+from service.rankings.gradebook import Reading, decisions_of
 from service.rankings.snapshot import unpack
 from service.scoring import Result, Scheme, Snapshot, Step, Text, compute, effective_marks, explain, parse_scheme
 from service.scoring.numbers import format_rational
@@ -35,15 +36,6 @@ MOST_EXPLAINED: Final = 200
 
 REASONS_LISTED: Final = 10
 """Leaves whose reasons a node above them tells."""
-
-
-class Reading(Protocol):
-    """A tenant's transaction, or a snapshot of its own."""
-
-    tenant_id: UUID
-
-    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
-        """All rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,25 +141,29 @@ class _Run:
     size: int
 
 
+_Key = tuple[UUID, UUID, int]
+"""Tenant, run, and how many of its groups of equals have been ordered: each order computes its grades anew."""
+
+
 class _Runs:
     """The runs last asked about and what was explained of them, within bounds; for the one thread that explains."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._size = 0
-        self._runs: OrderedDict[tuple[UUID, UUID], _Run] = OrderedDict()
-        self._steps: OrderedDict[tuple[UUID, UUID, int], list[Step]] = OrderedDict()
+        self._runs: OrderedDict[_Key, _Run] = OrderedDict()
+        self._steps: OrderedDict[tuple[UUID, UUID, int, int], list[Step]] = OrderedDict()
 
-    def __contains__(self, key: tuple[UUID, UUID]) -> bool:
+    def __contains__(self, key: _Key) -> bool:
         return key in self._runs
 
-    def get(self, key: tuple[UUID, UUID], packed: bytes | None) -> _Run | None:
+    def get(self, key: _Key, packed: bytes | None, decisions: Mapping[str, int]) -> _Run | None:
         """The run, computed of its snapshot where it is not here; None where there is neither."""
         run = self._runs.get(key)
         if run is None:
             if packed is None:
                 return None
-            run = _computed(packed)
+            run = _computed(packed, decisions)
             self._runs[key] = run
             self._size += run.size
         self._runs.move_to_end(key)
@@ -176,7 +172,7 @@ class _Runs:
             self._size -= oldest.size
         return run
 
-    def steps(self, key: tuple[UUID, UUID], run: _Run, place: int) -> list[Step]:
+    def steps(self, key: _Key, run: _Run, place: int) -> list[Step]:
         """The explanation of one unit of a run that is here."""
         found = self._steps.get((*key, place))
         if found is None:
@@ -186,14 +182,15 @@ class _Runs:
         return found
 
 
-def _computed(packed: bytes) -> _Run:
+def _computed(packed: bytes, decisions: Mapping[str, int]) -> _Run:
     found = unpack(packed)
+    snapshot = replace(found.snapshot, decisions=decisions)
     scheme, faults = parse_scheme(found.document)
     if scheme is None:
         raise RuntimeError(f"The scheme of a snapshot has faults: {faults[:3]}")
-    result = compute(scheme, found.snapshot)
-    places = {unit: place for place, unit in enumerate(found.snapshot.units)}
-    return _Run(scheme, found.snapshot, result, places, found.size)
+    result = compute(scheme, snapshot)
+    places = {unit: place for place, unit in enumerate(snapshot.units)}
+    return _Run(scheme, snapshot, result, places, found.size)
 
 
 _runs = _Runs(MOST_KEPT)
@@ -208,15 +205,18 @@ async def _steps_of(reader: Reading, run_id: UUID, wanted: Mapping[str, str | No
 
     One unit after the other, so that who asks about one need not wait for who asks about many.
     """
-    key = (reader.tenant_id, run_id)
+    turns, decisions = await decisions_of(reader, run_id)
+    key = (reader.tenant_id, run_id, turns)
     found: dict[str, _Steps] = {}
     for unit, written in wanted.items():
-        run = await _within(_runs.get, key, None) if key in _runs else None
+        run = await _within(_runs.get, key, None, decisions) if key in _runs else None
         if run is None:
-            stored = await reader.fetch("SELECT document FROM run_snapshots WHERE tenant_id = $1 AND run_id = $2", *key)
+            stored = await reader.fetch(
+                "SELECT document FROM run_snapshots WHERE tenant_id = $1 AND run_id = $2", *key[:2]
+            )
             if not stored:
                 break
-            run = await _within(_runs.get, key, bytes(stored[0]["document"]))
+            run = await _within(_runs.get, key, bytes(stored[0]["document"]), decisions)
         steps = None if run is None else await _within(_explain, key, run, unit, written)
         if run is not None and steps is not None:
             found[unit] = (run.scheme, steps)
@@ -228,7 +228,7 @@ async def _within(function: Callable[P, R], *arguments: P.args, **named: P.kwarg
     return await asyncio.get_running_loop().run_in_executor(_explaining, partial(function, *arguments, **named))
 
 
-def _explain(key: tuple[UUID, UUID], run: _Run, unit: str, written: str | None) -> list[Step] | None:
+def _explain(key: _Key, run: _Run, unit: str, written: str | None) -> list[Step] | None:
     place = run.places[unit]
     total = run.result.exact_total(place)
     if (None if total is None else format_rational(total)) != written:

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import orjson
 
+from service.rankings.gradebook import CURRENT_GRADE
+from service.rankings.grading import Graded, graded, write_grades
 from service.rankings.snapshot import RunInput
 from service.scoring.result import Result
 from tenants.database import Transaction
@@ -24,7 +26,9 @@ class Rows:
     dimensions: list[list[Any]]
     nodes: list[str]
     digest: str
-    """SHA-256 of every unit's code, exact total, shown total, ranks and status."""
+    """SHA-256 of every unit's code, exact total, shown total, ranks, status and computed grade."""
+    units: list[str]
+    graded: Graded | None
 
 
 def rows_of(given: RunInput, result: Result) -> Rows:
@@ -60,8 +64,15 @@ def rows_of(given: RunInput, result: Result) -> Rows:
         _vetoes(given, result),
     ]
     dimensions = [_dimension(result, given, code, place) for place, code in enumerate(given.dimensions)]
-    told = sorted(zip([u.code for u in units], exacts, totals, ranks, overall, statuses, strict=True))
-    return Rows(columns, dimensions, _nodes(result, given), hashlib.sha256(orjson.dumps(told)).hexdigest())
+    told = sorted(zip([u.code for u in units], exacts, totals, ranks, overall, statuses, result.grades(), strict=True))
+    return Rows(
+        columns,
+        dimensions,
+        _nodes(result, given),
+        hashlib.sha256(orjson.dumps(told)).hexdigest(),
+        list(result.units),
+        graded(result),
+    )
 
 
 def _vetoes(given: RunInput, result: Result) -> list[str]:
@@ -143,6 +154,15 @@ def _nodes(result: Result, given: RunInput) -> list[str]:
 QUOTE = '"'
 
 
+# The name of the grade that a standing {p} had, by the version of its own cycle.
+_PREVIOUS_GRADE = f"""SELECT pg.v ->> 'name' FROM ranking_runs pr
+    JOIN cycles pc ON pc.tenant_id = $1 AND pc.id = pr.cycle_id
+    JOIN scheme_versions pv ON pv.tenant_id = $1 AND pv.id = pc.scheme_version_id
+    CROSS JOIN LATERAL jsonb_array_elements(pv.settings -> 'grades') pg(v)
+    WHERE pr.tenant_id = $1 AND pr.id = p.run_id
+      AND pg.v ->> 'code' = {CURRENT_GRADE.replace("{tenant}", "$1").replace("{t}", "p")}"""
+
+
 async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID, UUID] | None) -> None:
     """Insert a run's result. `previous`: publication and its run, against which the change is kept."""
     ids = uuid7s(len(rows.nodes))
@@ -150,12 +170,12 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
         """
         INSERT INTO standings (tenant_id, run_id, id, cycle_unit_id, category_id, position, exact_order, total, exact,
             rank, overall_rank, shared_by, status, base, bonus, deduction, late_penalty, days_late, coverage,
-            veto_event_ids, previous_publication_id, previous_total, previous_rank)
+            veto_event_ids, previous_publication_id, previous_total, previous_rank, previous_grade)
         SELECT $1, $2, s.id, s.unit, s.category, s.position, s.exact_order, s.total::numeric, s.exact, s.rank,
                s.overall, s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric,
                s.days,
                s.coverage::numeric, s.vetoes::uuid[], CASE WHEN before.id IS NOT NULL THEN $21::uuid END, before.total,
-               before.rank
+               before.rank, before.grade
         FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::int[], $8::text[], $9::text[], $10::int[],
                     $11::int[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::int[],
                     $19::text[], $20::text[])
@@ -163,11 +183,11 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
                   deduction, late, days, coverage, vetoes)
         JOIN cycle_units u ON u.tenant_id = $1 AND u.id = s.unit
         LEFT JOIN (
-            SELECT p.id, p.total, p.rank, b.unit_id FROM standings p
+            SELECT p.id, p.total, p.rank, b.unit_id, ({previous_grade}) AS grade FROM standings p
             JOIN cycle_units b ON b.tenant_id = p.tenant_id AND b.id = p.cycle_unit_id
             WHERE p.tenant_id = $1 AND p.run_id = $22
         ) before ON before.unit_id = u.unit_id
-        """,
+        """.replace("{previous_grade}", _PREVIOUS_GRADE),
         tx.tenant_id,
         run_id,
         ids,
@@ -192,6 +212,8 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
             [ids[i] for i in chosen],
             *([column[i] for i in chosen] for column in columns),
         )
+    if rows.graded is not None:
+        await write_grades(tx, run_id, rows.graded, dict(zip(rows.units, ids, strict=True)))
     await tx.execute(
         """INSERT INTO standing_details (tenant_id, standing_id, nodes)
            SELECT $1, d.id, d.nodes FROM unnest($2::uuid[], $3::text[]) AS d(id, nodes)""",

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from service import schemes
 from service.events.states import event_code
+from service.rankings.gradebook import previous_grades
 from service.scoring import ENGINE_VERSION, Event, ItemColumn, Snapshot, State
 from service.scoring.numbers import scaled
 from service.scoring.snapshot import States, whole_numbers
@@ -46,6 +47,8 @@ class RunUnit:
     category_id: UUID
     category: str
     category_position: int
+    parent: str | None
+    """Code of the unit above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
                 )
             items[leaf.code, item.code] = column
     events = await _events(tx, cycle_id)
+    graded = bool(document["settings"].get("grades"))
+    before_grades = await previous_grades(tx, cycle_id) if graded else {}
     return RunInput(
         at=cycle["at"],
         document=document,
@@ -152,6 +157,9 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
             late_days=await _late_days(tx, cycle_id),
             previous=previous,
             events=[event for event, _ in events],
+            items=_conditions(document, items),
+            parents=[unit.parent for unit in units] if graded else None,
+            previous_grades=[before_grades.get(unit.unit_id) for unit in units] if graded else None,
         ),
         indicators=await _indicators(tx, cycle["scheme_version_id"]),
         dimensions=[node["code"] for node in document["indicators"] if node.get("parentCode") == _root(document)],
@@ -159,6 +167,21 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
         missing=missing,
         events={event.key: key for event, key in events},
     )
+
+
+def _conditions(document: Mapping[str, Any], columns: Mapping[tuple[str, str], ItemColumn]) -> dict[str, ItemColumn]:
+    """Columns of the items that conditions of grades look at: as the first leaf that uses them settled them."""
+    wanted = {
+        condition["dataItem"]
+        for grade in document["settings"].get("grades") or ()
+        for condition in grade.get("conditions") or ()
+        if condition.get("dataItem")
+    }
+    found: dict[str, ItemColumn] = {}
+    for (_, item), column in columns.items():
+        if item in wanted:
+            found.setdefault(item, column)
+    return found
 
 
 async def _events(tx: Transaction, cycle_id: UUID) -> list[tuple[Event, UUID]]:
@@ -199,7 +222,6 @@ def pack(document: Mapping[str, Any], snapshot: Snapshot) -> Packed:
         "lateDays": [] if snapshot.late_days is None else snapshot.late_days.tolist(),
         "states": {code: column.tolist() for code, column in snapshot.leaf_states.items()},
         "awards": {code: _plain(column) for code, column in snapshot.awards.items()},
-        "items": {item: _plain(column) for item, column in snapshot.items.items()},
         "values": [[leaf, item, _plain(column)] for (leaf, item), column in snapshot.leaf_items.items()],
         "previous": {item: _plain(column) for item, column in snapshot.previous.items()},
         "groupAwards": [[leaf, group, _plain(column)] for (leaf, group), column in snapshot.group_awards.items()],
@@ -232,7 +254,6 @@ def unpack(packed: bytes) -> Unpacked:
         units=[unit for unit, _ in plain["units"]],
         categories=[category for _, category in plain["units"]],
         awards={code: _column_of(column) for code, column in plain["awards"].items()},
-        items={item: _column_of(column) for item, column in plain["items"].items()},
         leaf_items={(leaf, item): _column_of(column) for leaf, item, column in plain["values"]},
         leaf_states={code: np.array(states, np.uint8) for code, states in plain["states"].items()},
         late_days=np.array(late, np.int64) if late else None,
@@ -284,17 +305,21 @@ def _root(document: dict[str, Any]) -> str:
 async def _units(tx: Transaction, cycle_id: UUID) -> list[RunUnit]:
     rows = await tx.fetch(
         """
-        SELECT u.id, u.unit_id, u.code, u.category_id, c.code AS category, k.position
+        SELECT u.id, u.unit_id, u.code, u.category_id, c.code AS category, k.position, p.code AS parent
         FROM cycle_units u
         JOIN categories c ON c.tenant_id = u.tenant_id AND c.id = u.category_id
         JOIN cycle_categories k ON k.tenant_id = u.tenant_id AND k.cycle_id = u.cycle_id
              AND k.category_id = u.category_id
+        LEFT JOIN cycle_units p ON p.tenant_id = u.tenant_id AND p.id = u.parent_id
         WHERE u.tenant_id = $1 AND u.cycle_id = $2 AND u.assessed ORDER BY u.id
         """,
         tx.tenant_id,
         cycle_id,
     )
-    return [RunUnit(r["id"], r["unit_id"], r["code"], r["category_id"], r["category"], r["position"]) for r in rows]
+    return [
+        RunUnit(r["id"], r["unit_id"], r["code"], r["category_id"], r["category"], r["position"], r["parent"])
+        for r in rows
+    ]
 
 
 async def _leaves(tx: Transaction, version_id: UUID, document: dict[str, Any]) -> list[Leaf]:

@@ -24,7 +24,7 @@ from service.schemes.versions import (
     discard_scheme_version,
     edit_scheme_version,
 )
-from service.schemes.words import describe_check, describe_quantity, describe_rule
+from service.schemes.words import describe_check, describe_condition, describe_quantity, describe_rule
 
 __all__ = [
     "RULE_KINDS",
@@ -41,6 +41,7 @@ __all__ = [
     "create_scheme",
     "create_scheme_version",
     "describe_check",
+    "describe_condition",
     "describe_quantity",
     "describe_rule",
     "discard_scheme_version",

@@ -150,7 +150,7 @@ def document_of(rows: VersionRows, *, keys: Keys) -> dict[str, Any]:
         "fullMarks": format_decimal(version["full_marks"]),
         "categories": [{"code": key(row), "name": row["name"]} for row in rows.categories],
         "dataItems": item_documents(rows, keys=keys),
-        "settings": orjson.loads(version["settings"]),
+        "settings": translate(orjson.loads(version["settings"]), items),
         "indicators": [
             {
                 "code": row["code"],

@@ -24,7 +24,6 @@ from service.schemes.settings import (
     DISCLOSED,
     PUBLICATION_KINDS,
     SETTING_NAMES,
-    TIE_POLICIES,
     default_settings,
     read_settings,
 )
@@ -115,7 +114,7 @@ async def import_scheme(
         weighting=scheme.weighting,
         full_marks=marks,
         categories=[categories[category.code] for category in scheme.categories],
-        settings=settings,
+        settings=translate(translate(settings, known), added),
         label=label,
     )
     root.id = uuid7()
@@ -183,8 +182,6 @@ def _refuse_unknown(check: Check, document: Mapping[str, Any], scheme: Scheme) -
             and (name, value) != ("robustnessTolerance", "0.1")
         ):
             _unavailable(check, ("settings", name))
-    if scheme.settings.tie_policy not in TIE_POLICIES:
-        _unavailable(check, ("settings", "tiePolicy"))
     for place, node in enumerate(scheme.indicators):
         here = ("indicators", str(place))
         rule = node.rule.document() if node.rule is not None else {}
@@ -443,7 +440,7 @@ def _disclosures(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(each, dict)
         and each.get("kind") in PUBLICATION_KINDS
-        and all(each.get(what) in LEVELS for what in DISCLOSED)
+        and all(each.get(what) in (LEVELS if what != "grades" else (None, *LEVELS)) for what in DISCLOSED)
         and (each.get("bestCount") is None or type(each["bestCount"]) is int)
         for each in value
     )
@@ -454,4 +451,5 @@ _SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "disclosures": _disclosures,
     "objectionWorkingDays": lambda value: type(value) is int,
     "skipNotice": lambda value: isinstance(value, bool),
+    "bodyDecides": lambda value: isinstance(value, bool),
 }

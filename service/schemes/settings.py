@@ -13,7 +13,7 @@ from service.scoring.numbers import format_decimal
 from service.scoring.text import Text
 
 PUBLICATION_KINDS: Final = ("FEEDBACK", "INTERIM", "NOTICE", "FINAL")
-DISCLOSED: Final = ("totals", "ranks", "dimensions")
+DISCLOSED: Final = ("totals", "ranks", "grades", "dimensions")
 MOST_REVIEW_LEVELS: Final = 3
 MOST_TIE_BREAKERS: Final = 10
 MOST_PLACES: Final = 12
@@ -25,8 +25,16 @@ LONGEST_WINDOW: Final = 60
 MOST_BEST: Final = 10_000
 """Best units that a publication may show, at most."""
 
-TIE_POLICIES: Final = ("STRICT", "TIE_BREAK")
-"""Ties that can be settled: the others decide about places of grades."""
+MOST_GRADES: Final = 20
+MOST_CONDITIONS: Final = 20
+MOST_PLACE_ROWS: Final = 1_000
+"""Rows of a table of places."""
+
+
+def default_level(kind: str, what: str) -> str:
+    """Of whom a kind of publication shows something unless it is set: a feedback of the own unit, an interim board no
+    grades at all."""
+    return "NONE" if kind == "FEEDBACK" or (kind, what) == ("INTERIM", "grades") else "ALL"
 
 
 def default_settings(weighting: str) -> dict[str, Any]:
@@ -44,9 +52,11 @@ def default_settings(weighting: str) -> dict[str, Any]:
         "bonusCap": None,
         "deductionCap": None,
         "latePenalty": None,
+        "grades": [],
+        "bodyDecides": True,
         "reviewLevels": [{"level": 1, "route": "TERRITORIAL", "unitKind": None}],
         "disclosures": [
-            {"kind": kind, **dict.fromkeys(DISCLOSED, "NONE" if kind == "FEEDBACK" else "ALL"), "bestCount": None}
+            {"kind": kind, **{what: default_level(kind, what) for what in DISCLOSED}, "bestCount": None}
             for kind in PUBLICATION_KINDS
         ],
         "objectionWorkingDays": 5,
@@ -82,6 +92,7 @@ _CLEARED: Final[Mapping[str, Any]] = {
     "bonusCap": None,
     "deductionCap": None,
     "latePenalty": None,
+    "grades": [],
     "tieBreakers": [],
     "reviewLevels": [],
 }
@@ -165,6 +176,43 @@ def _review_levels(check: Check, path: Path, given: Any, _now: Mapping[str, Any]
     return read_review_levels(check, path, given)
 
 
+def _grades(check: Check, path: Path, given: Any, _now: Mapping[str, Any]) -> Any:
+    """Grades, best first, all settings written out. What they refer to is judged when the draft is checked."""
+    check.at_most(path, given, MOST_GRADES)
+    found: list[dict[str, Any]] = []
+    for place, grade in enumerate(given):
+        here = (*path, str(place))
+        table = grade.get("placesByCount") or []
+        conditions = grade.get("conditions") or []
+        check.at_most((*here, "placesByCount"), table, MOST_PLACE_ROWS)
+        check.at_most((*here, "conditions"), conditions, MOST_CONDITIONS)
+        if any(grade["code"] == other["code"] for other in found):
+            check.duplicate(
+                (*here, "code"), f"等次“{grade['code']}”重复。", f'The grade "{grade["code"]}" occurs twice.'
+            )
+        minimum = grade.get("minimumPlaces") or 0
+        if minimum < 0:
+            check.invalid((*here, "minimumPlaces"), "不能小于0。", "Must not be below 0.")
+        found.append(
+            {
+                "code": grade["code"],
+                "name": grade["name"],
+                "threshold": grade.get("threshold") or "0",
+                "share": grade.get("share"),
+                "placesByCount": [{"unitsFrom": row["unitsFrom"], "places": row["places"]} for row in table],
+                "minimumPlaces": minimum,
+                "rounding": grade.get("rounding") or "FLOOR",
+                "scope": grade.get("scope") or "CATEGORY",
+                "baseIncludesVetoed": grade.get("baseIncludesVetoed", True),
+                "conditions": [
+                    {name: each.get(name) for name in ("kind", "indicator", "dataItem", "minimumShare", "gradeCode")}
+                    for each in conditions
+                ],
+            }
+        )
+    return found
+
+
 def _disclosures(check: Check, path: Path, given: Any, now: Mapping[str, Any]) -> Any:
     """Kinds that are not named stay as they are."""
     by_kind = {each["kind"]: each for each in now["disclosures"]}
@@ -175,7 +223,7 @@ def _disclosures(check: Check, path: Path, given: Any, now: Mapping[str, Any]) -
         if kind in seen:
             check.duplicate((*here, "kind"), "同一类发布只能设置一次。", "Each kind of publication is named once.")
         seen.add(kind)
-        best, best_count = any(each[what] == "BEST" for what in DISCLOSED), each.get("bestCount")
+        best, best_count = any(each.get(what) == "BEST" for what in DISCLOSED), each.get("bestCount")
         if best and best_count is None:
             check.invalid(
                 (*here, "bestCount"),
@@ -187,7 +235,10 @@ def _disclosures(check: Check, path: Path, given: Any, now: Mapping[str, Any]) -
             check.invalid((*here, "bestCount"), "没有按前若干名公布的内容。", "Nothing is shown of the best alone.")
         elif best_count is not None and not 1 <= best_count <= MOST_BEST:
             check.invalid((*here, "bestCount"), f"应为1至{MOST_BEST}。", f"Must be 1 to {MOST_BEST}.")
-        by_kind[kind] = {"kind": kind, **{what: each[what] for what in DISCLOSED}, "bestCount": best_count}
+        shown = {what: each.get(what) or default_level(kind, what) for what in DISCLOSED}
+        if kind == "INTERIM":
+            shown["grades"] = "NONE"
+        by_kind[kind] = {"kind": kind, **shown, "bestCount": best_count}
     return [by_kind[kind] for kind in PUBLICATION_KINDS]
 
 
@@ -203,6 +254,8 @@ _READERS: Final[Mapping[str, Callable[[Check, Path, Any, Mapping[str, Any]], Any
     "capAtFullMarks": _word,
     "bonusCap": _marks,
     "deductionCap": _marks,
+    "grades": _grades,
+    "bodyDecides": _word,
     "latePenalty": _late_penalty,
     "reviewLevels": _review_levels,
     "disclosures": _disclosures,

@@ -14,7 +14,7 @@ from service.directory import KEEP, Keep
 from service.errors import Conflict, IllegalState, NotFound, Path, VersionConflict
 from service.items import exact
 from service.schemes.nodes import MOST_CATEGORIES, ROOT_CODE, ROOT_NAME, Node, read_nodes, write_nodes
-from service.schemes.rules import References
+from service.schemes.rules import References, read_typed
 from service.schemes.settings import default_settings, read_settings
 from service.scoring.numbers import format_decimal
 from service.scoring.text import Text
@@ -152,11 +152,16 @@ async def edit_scheme_version(
     marks = None if full_marks is None else _check_full_marks(check, full_marks)
     categories = None if category_ids is None else _check_categories(check, category_ids, references)
     # What is wrong in the settings themselves is told with the rest, before it is known whether there is such a draft.
-    read_settings(check, ("input", "settings"), settings or {}, default_settings("POINTS"))
+    settings = dict(settings or {})
+    if settings.get("grades") is not None:
+        typed = read_typed(check, ("input", "settings"), {"grades": settings["grades"]}, references)
+        settings["grades"] = typed["grades"]
+        check.done()
+    read_settings(check, ("input", "settings"), settings, default_settings("POINTS"))
     check.done()
     row = await lock_draft(tx, key, ("input", "schemeVersionId"), version=version)
     before = orjson.loads(row["settings"])
-    after = read_settings(Check(), ("input", "settings"), settings or {}, before)
+    after = read_settings(Check(), ("input", "settings"), settings, before)
     await references.require(tx)
     new_weighting = weighting or row["weighting"]
     new_marks = row["full_marks"] if marks is None else marks

@@ -49,3 +49,19 @@ def describe_quantity(document: Mapping[str, Any]) -> Text:
     if read is None:
         return FAULTY
     return read.describe({item["code"]: item["name"] for item in items})
+
+
+def describe_condition(document: Mapping[str, Any]) -> Text:
+    """A condition of a grade in words; `document` is a stored condition with the names of what it refers to."""
+    match document["kind"]:
+        case "NODE_SHARE":
+            name, share = document.get("indicatorName") or document["indicator"], document["minimumShare"]
+            return Text(f"“{name}”得分率不低于{share}。", f"{name} has at least {share} of its marks.")
+        case "NO_EVENT":
+            name = document.get("indicatorName") or document["indicator"]
+            return Text(f"“{name}”没有经认定的事项。", f"No confirmed event under {name}.")
+        case "ITEM_TRUE":
+            name = document.get("itemName") or document["dataItem"]
+            return Text(f"“{name}”为是。", f"{name} is yes.")
+    name = document.get("gradeName") or document["gradeCode"]
+    return Text(f"上一周期等次不低于“{name}”。", f"The grade of the last cycle was at least {name}.")

@@ -108,9 +108,7 @@ def grade_units(grades: Sequence[Grade], tie_policy: str, units: Field) -> Grade
         counted = units.base if grade.base_includes_vetoed else units.ranked
         bases = np.bincount(own[counted], minlength=len(names)).tolist()
         candidates = np.flatnonzero(able)
-        settled = np.array([units.decided.get(unit, 0) for unit in candidates.tolist()] if units.decided else 0)
-        settled = np.broadcast_to(settled, candidates.shape)
-        candidates = candidates[np.lexsort((settled, -units.keys[candidates], own[candidates]))]
+        candidates = candidates[np.lexsort((-units.keys[candidates], own[candidates]))]
         bounds = np.searchsorted(own[candidates], np.arange(len(names) + 1))
         for group, name in enumerate(names):
             quota = Quota(grade.code, name, bases[group], places_of(grade, bases[group]), 0)
@@ -143,14 +141,19 @@ def _fill(
     """Give one grade's places to one group's candidates, best first."""
     left = quota.places
     used = 0
-    for tie in _ties(candidates, units, tie_policy):
+    for tie in _ties(candidates, units):
         if left <= 0:
             break
         takers = [unit for unit in tie if not _drops(found, units, unit, place, last)]
         if len(takers) > left and tie_policy != "INCLUSIVE":
-            if tie_policy in ("DECISION", "TIE_BREAK"):
+            if tie_policy not in ("DECISION", "TIE_BREAK"):
+                break
+            if not all(unit in units.decided for unit in takers):
                 found.pending.append(PendingTie(grade.code, quota.group, tuple(takers), left))
-            break
+                break
+            found.dropped.update(unit for unit in tie if unit not in takers)
+            takers = sorted(takers, key=lambda unit: units.decided[unit])[:left]
+            tie = takers
         found.grade[takers] = place
         found.dropped.update(unit for unit in tie if unit not in takers)
         left -= len(takers)
@@ -163,16 +166,12 @@ def _drops(found: Grades, units: Field, unit: int, place: int, last: int) -> boo
     return place < last and unit not in found.dropped and "ONE_GRADE_DOWN" in units.effects.get(unit, frozenset())
 
 
-def _ties(candidates: NDArray[np.intp], units: Field, tie_policy: str) -> Iterator[list[int]]:
-    """Groups of equals, best first; equals that a person has ordered stand apart."""
+def _ties(candidates: NDArray[np.intp], units: Field) -> Iterator[list[int]]:
+    """Groups of equals, best first."""
     keys = units.keys[candidates].tolist()
-    apart = tie_policy in ("DECISION", "TIE_BREAK")
     tie: list[int] = []
     for number, unit in enumerate(candidates.tolist()):
-        equal = bool(tie) and keys[number] == keys[number - 1]
-        if equal and apart and units.decided:
-            equal = units.decided.get(tie[-1]) == units.decided.get(unit)
-        if tie and not equal:
+        if tie and keys[number] != keys[number - 1]:
             yield tie
             tie = []
         tie.append(unit)

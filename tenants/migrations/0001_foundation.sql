@@ -19,6 +19,9 @@ DECLARE
         "run_snapshots": "tenant_id, run_id",
         "standing_dimensions": "tenant_id, standing_id, indicator_id",
         "standing_details": "tenant_id, standing_id",
+        "standing_grades": "tenant_id, standing_id",
+        "tie_group_members": "tenant_id, tie_group_id, standing_id",
+        "decided_grades": "tenant_id, record_id, standing_id",
         "idempotency_keys": "tenant_id, actor_id, mutation, key"}';
     t text; c text;
 BEGIN
@@ -49,7 +52,7 @@ END $$;
 -- Rows that change; all others are written once. What is append-only has no UPDATE or DELETE grant.
 GRANT UPDATE ON idempotency_keys, tenants, categories, org_units, actors, members, service_tokens, grants, data_items, schemes,
     scheme_versions, indicators, cycles, cycle_targets, reports, tasks, entries, assessments, events, ranking_runs, jobs,
-    audit_heads TO kp_app;
+    standing_grades, tie_groups, tie_group_members, audit_heads TO kp_app;
 GRANT DELETE ON org_unit_ancestors, grants, data_item_responsibles, scheme_versions, scheme_version_categories,
     scheme_version_items, indicators, indicator_items, indicator_responsibles, cycle_categories, cycle_targets,
     idempotency_keys TO kp_app;
@@ -253,6 +256,23 @@ CREATE INDEX standings_category ON standings (tenant_id, run_id, category_id, po
 CREATE INDEX standings_unit ON standings (tenant_id, cycle_unit_id);
 ALTER TABLE standing_dimensions ADD FOREIGN KEY (tenant_id, standing_id) REFERENCES standings (tenant_id, id);
 ALTER TABLE standing_details ADD FOREIGN KEY (tenant_id, standing_id) REFERENCES standings (tenant_id, id);
+
+ALTER TABLE standing_grades ADD FOREIGN KEY (tenant_id, standing_id) REFERENCES standings (tenant_id, id);
+CREATE INDEX standing_grades_run ON standing_grades (tenant_id, run_id, grade);
+ALTER TABLE tie_groups
+    ADD FOREIGN KEY (tenant_id, run_id) REFERENCES ranking_runs (tenant_id, id),
+    ADD CHECK (places_left > 0), ADD CHECK ((decided_at IS NULL) = (reason IS NULL));
+CREATE INDEX tie_groups_run ON tie_groups (tenant_id, run_id);
+ALTER TABLE tie_group_members
+    ADD FOREIGN KEY (tenant_id, tie_group_id) REFERENCES tie_groups (tenant_id, id),
+    ADD FOREIGN KEY (tenant_id, standing_id) REFERENCES standings (tenant_id, id);
+ALTER TABLE grade_records
+    ADD UNIQUE (tenant_id, run_id, number),
+    ADD FOREIGN KEY (tenant_id, run_id) REFERENCES ranking_runs (tenant_id, id);
+ALTER TABLE decided_grades
+    ADD FOREIGN KEY (tenant_id, record_id) REFERENCES grade_records (tenant_id, id),
+    ADD FOREIGN KEY (tenant_id, standing_id) REFERENCES standings (tenant_id, id);
+CREATE INDEX decided_grades_standing ON decided_grades (tenant_id, standing_id);
 
 ALTER TABLE publications
     ADD UNIQUE (tenant_id, cycle_id, number),

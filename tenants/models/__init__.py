@@ -8,7 +8,18 @@ from tenants.models.items import DataItem, DataItemResponsible
 from tenants.models.jobs import Job
 from tenants.models.members import Actor, Grant, Member, ServiceToken
 from tenants.models.publications import Publication
-from tenants.models.rankings import RankingRun, RunSnapshot, Standing, StandingDetail, StandingDimension
+from tenants.models.rankings import (
+    DecidedGrade,
+    GradeRecord,
+    RankingRun,
+    RunSnapshot,
+    Standing,
+    StandingDetail,
+    StandingDimension,
+    StandingGrade,
+    TieGroup,
+    TieGroupMember,
+)
 from tenants.models.reports import Entry, EntryRevision, Report, Task
 from tenants.models.reviews import Assessment, Review
 from tenants.models.schemes import (
@@ -34,10 +45,12 @@ __all__ = [
     "CycleUnitAncestor",
     "DataItem",
     "DataItemResponsible",
+    "DecidedGrade",
     "Directory",
     "Entry",
     "EntryRevision",
     "Event",
+    "GradeRecord",
     "Grant",
     "IdempotencyKey",
     "Indicator",
@@ -61,6 +74,9 @@ __all__ = [
     "Standing",
     "StandingDetail",
     "StandingDimension",
+    "StandingGrade",
     "Task",
     "Tenant",
+    "TieGroup",
+    "TieGroupMember",
 ]

@@ -1,4 +1,4 @@
-"""Ranking runs and what they computed (成绩测算、考核结果)."""
+"""Ranking runs and what they computed (成绩测算、考核结果); grades, who orders equals, and what a body settled (等次)."""
 
 from tortoise import fields
 from tortoise.models import Model
@@ -21,6 +21,8 @@ class RankingRun(TenantRow):
     engine_version = fields.TextField(null=True)
     unreviewed_count = fields.IntField(null=True)
     missing_count = fields.IntField(null=True)
+    quotas: fields.Field[list[dict[str, object]] | None] = fields.JSONField(null=True)
+    """Places of limited grades: grade, scope, category or parent (ids), base, places, used."""
     finished_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -62,6 +64,8 @@ class Standing(TenantRow):
     previous_publication_id = fields.UUIDField(null=True)
     previous_total = NumericField(null=True)
     previous_rank = fields.IntField(null=True)
+    previous_grade = fields.TextField(null=True)
+    """Name of the grade then."""
 
     class Meta:
         table = "standings"
@@ -95,3 +99,76 @@ class StandingDetail(Model):
 
     class Meta:
         table = "standing_details"
+
+
+class StandingGrade(Model):
+    """The computed grade of a standing, by code; it changes when equals at the edge of a quota are ordered."""
+
+    tenant_id = fields.UUIDField()
+    standing_id = fields.UUIDField(primary_key=True)
+    run_id = fields.UUIDField()
+    grade = fields.TextField(null=True)
+
+    class Meta:
+        table = "standing_grades"
+
+
+class TieGroup(TenantRow):
+    """Equals where the places of a grade run out; a person orders them once, with a reason.
+
+    `category_id` or `parent_id` (a cycle unit) says within what the places are counted; neither for all units together.
+    """
+
+    run_id = fields.UUIDField()
+    grade = fields.TextField()
+    category_id = fields.UUIDField(null=True)
+    parent_id = fields.UUIDField(null=True)
+    places_left = fields.IntField()
+    decided_at = fields.DatetimeField(null=True)
+    decided_by_id = fields.UUIDField(null=True)
+    reason = fields.TextField(null=True)
+    version = fields.IntField(default=1)
+
+    class Meta:
+        table = "tie_groups"
+
+
+class TieGroupMember(Model):
+    """One of the equals, and its place among them once they are ordered."""
+
+    tenant_id = fields.UUIDField()
+    tie_group_id = fields.UUIDField(primary_key=True)
+    standing_id = fields.UUIDField()
+    place = fields.IntField(null=True)
+
+    class Meta:
+        table = "tie_group_members"
+
+
+class GradeRecord(TenantRow):
+    """What the deciding body settled for a run (审定等次); never changed, the newest holds."""
+
+    run_id = fields.UUIDField()
+    number = fields.IntField()
+    body = fields.TextField()
+    decided_on = fields.DateField()
+    document_title = fields.TextField()
+    document_number = fields.TextField(null=True)
+    by_id = fields.UUIDField(null=True)
+    at = fields.DatetimeField()
+
+    class Meta:
+        table = "grade_records"
+
+
+class DecidedGrade(Model):
+    """The grade of one standing by a record, and why it differs from the computed one."""
+
+    tenant_id = fields.UUIDField()
+    record_id = fields.UUIDField(primary_key=True)
+    standing_id = fields.UUIDField()
+    grade = fields.TextField()
+    reason = fields.TextField(null=True)
+
+    class Meta:
+        table = "decided_grades"

@@ -221,13 +221,13 @@ async def test_few_runs_stay_in_memory(given: tuple[Course, str]) -> None:
         packed = bytes(await tx.fetchval("SELECT document FROM run_snapshots WHERE tenant_id = $1", made.tenant.id))
     size = unpack(packed).size
     runs = explaining._Runs(3 * size)
-    keys = [(made.tenant.id, UUID(int=number)) for number in range(5)]
+    keys = [(made.tenant.id, UUID(int=number), 0) for number in range(5)]
     for key in keys:
-        assert runs.get(key, None) is None
-        assert runs.get(key, packed) is not None
+        assert runs.get(key, None, {}) is None
+        assert runs.get(key, packed, {}) is not None
     assert [key in runs for key in keys] == [False, False, True, True, True]
-    assert runs.get(keys[2], None) is not None
-    assert runs.get(keys[0], packed) is not None
+    assert runs.get(keys[2], None, {}) is not None
+    assert runs.get(keys[0], packed, {}) is not None
     assert [key in runs for key in keys] == [True, False, True, False, True], "what was last asked about stays"
 
 

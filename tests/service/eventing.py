@@ -3,7 +3,8 @@
     root ── t1 ── a1, a2, a3, a4 (社区)      t2 ── b1, b2 (社区), v1 (村)      zzb, zfw (departments)
 
 The scheme has 100 full marks: X (80 points, the number that a unit reports, over 100) and D (20 points, 2 off for each
-breach filed under D, at most 6, and all of it where a disaster is filed under W). Outside the sum: J (bonus), JX (bonus
+breach filed under D, at most 6, and all of it where a disaster is filed under W); Y (0 points, a yes-no item) is only
+shown. Outside the sum: J (bonus), JX (bonus
 of the same pot, for 村 only), K (deduction), and vetoes N, O, L, U, one per effect. zzb is responsible for all but X.
 """
 
@@ -18,11 +19,12 @@ from service.events import EventDecision, EventSpec, decide_events, propose_even
 from service.ids import decode_id, encode_id
 from service.jobs import RANKING_RUN, JobRun
 from service.schemes import IndicatorRow
+from service.schemes.rules import translate
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.factories import OpenCycle
 from tests.service.cycling import opened
-from tests.service.drafting import World, _administrator, linear, make_world, number, row
+from tests.service.drafting import World, _administrator, linear, make_world, number, plain, row
 
 UNITS = {
     "t1": ("root", "COMMITTEE", None),
@@ -83,6 +85,7 @@ def tree(world: World) -> list[IndicatorRow]:
             responsible_unit_ids=responsible,
         ),
         row("W", points="0", rule={"kind": "DEDUCT", "lines": nothing, "floor": "0"}, responsible_unit_ids=responsible),
+        row("Y", points="0", rule={"kind": "YES_NO", "dataItem": plain(world, "y"), "fullWhen": True}),
         row("J", rule=bonus, responsible_unit_ids=responsible),
         row("JX", rule=bonus, responsible_unit_ids=responsible, category_ids=village),
         row("K", rule=deduction, responsible_unit_ids=responsible),
@@ -104,7 +107,7 @@ async def event_cycle(db: Database, tenant: District, settings: Mapping[str, Any
         )
         rows = await tx.fetch("SELECT id, code FROM org_units WHERE tenant_id = $1", tenant.id)
     world.units |= {each["code"]: encode_id("OrgUnit", each["id"]) for each in rows}
-    await world.add_items(number("x"))
+    await world.add_items(number("x", type="NUMBER", scale=1), number("y", type="YES_NO"))
     _, version_id = await world.begin()
     await world.replace(version_id, 2, *tree(world))
     async with db.transaction(tenant.id) as tx:
@@ -113,7 +116,7 @@ async def event_cycle(db: Database, tenant: District, settings: Mapping[str, Any
             world.actor,
             scheme_version_id=version_id,
             version=3,
-            settings={"reviewLevels": [], **(settings or {})},
+            settings=translate({"reviewLevels": [], **(settings or {})}, {"y": plain(world, "y")}),
         )
     await world.freeze(version_id, 4)
     return await next_cycle(db, tenant, world.actor, version_id, "2026")
@@ -213,15 +216,15 @@ async def event(cycle: OpenCycle, key: UUID) -> dict[str, Any]:
     return dict(found)
 
 
-async def give(cycle: OpenCycle, **values: str) -> None:
-    """Settle the number of X for some units: each is worth 0.8 of it, and D adds 20."""
+async def give(cycle: OpenCycle, leaf: str = "X", **values: str) -> None:
+    """Settle the number of X for some units: each is worth 0.8 of it, and D adds 20. Or that of another leaf."""
     for unit, value in values.items():
         await cycle.sql(
             """UPDATE assessments SET state = 'ACCEPTED', settled_numbers = ARRAY[$4::text::numeric],
                       settled_details = '[null]', settled_at = now()
                WHERE tenant_id = $1 AND cycle_unit_id = $2 AND indicator_id = $3 RETURNING id""",
             cycle.members[unit],
-            cycle.leaves["X"],
+            cycle.leaves[leaf],
             value,
         )
 

@@ -35,7 +35,7 @@ def codes(refused: Invalid) -> dict[str, str]:
     return {"/".join(issue.path[2:]): issue.code.value for issue in refused.issues}
 
 
-async def told(cycle: OpenCycle, *keys: UUID) -> list[tuple[str, Decimal, str | None]]:
+async def told(cycle: OpenCycle, *keys: UUID) -> list[tuple[str, Any, str | None]]:
     """State, what counts, and why it is less, of each event."""
     found = []
     for key in keys:
@@ -248,7 +248,7 @@ async def test_what_counts_is_right_when_a_units_events_are_decided_at_once(cycl
         cycle, first, *(spec(cycle, "a1", "J", matter=f"m{n}", level_code="national") for n in range(4))
     )
     await asyncio.gather(*(decide(cycle, second, "CONFIRM", key) for key in keys))
-    counted = [each[1] for each in await told(cycle, *keys)]
+    counted: list[Any] = [each[1] for each in await told(cycle, *keys)]
     assert (sum(counted), counted) == (8, [5, 3, 0, 0])
 
 
@@ -430,7 +430,7 @@ async def test_leaves_with_events_alone_have_no_assessment(cycle: OpenCycle) -> 
            AND i.id = a.indicator_id WHERE a.tenant_id = $1 AND a.cycle_id = $2""",
         cycle.id,
     )
-    assert [each["code"] for each in found] == ["X"]
+    assert sorted(each["code"] for each in found) == ["X", "Y"]
 
 
 async def test_lines_count_events_of_leaves_that_have_some(db: Database, tenant: District) -> None:

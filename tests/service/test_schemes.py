@@ -795,14 +795,13 @@ async def test_files_that_can_not_be_kept_are_refused_with_every_fault(world: Wo
     }
 
     def later(document: Any) -> None:
-        document["settings"] |= {"grades": [{"code": "A", "name": "优秀"}], "tiePolicy": "DECISION"}
+        document["settings"] |= {"mergePolicy": "MEAN"}
         document["indicators"][4]["rule"]["groups"] = [{"name": "g", "weight": "1"}]
         document["indicators"][4]["checks"] = ["x", {"left": {}, "comparison": "NEAR", "right": {"numerator": {}}}]
         document["dataItems"][0]["source"] = "SURVEY"
 
     assert set(await refusal(later)) >= {
-        "settings/grades",
-        "settings/tiePolicy",
+        "settings/mergePolicy",
         "indicators/4/rule/groups",
         "indicators/4/checks/0",
         "indicators/4/checks/1/left/numerator",

@@ -9,7 +9,16 @@ pytestmark = pytest.mark.anyio
 GLOBAL_TABLES = {"directory", "tortoise_migrations"}
 """The closed list of tables without a tenant."""
 
-APPEND_ONLY = {"audit_events", "entry_revisions", "reviews", "publications", "standings", "run_snapshots"}
+APPEND_ONLY = {
+    "audit_events",
+    "entry_revisions",
+    "reviews",
+    "publications",
+    "standings",
+    "run_snapshots",
+    "grade_records",
+    "decided_grades",
+}
 
 DISPATCHER_INDEXES = {"jobs_due", "jobs_leased"}
 """Indexes over all tenants: the dispatcher's alone."""
