@@ -203,9 +203,7 @@ async def as_error(context: Context, error: refusals.KaopingError) -> Error:
         case refusals.NotFound():
             return NotFoundError(**common)
         case refusals.AccessDenied(required_roles=roles, contacts=contacts):
-            return AccessError(
-                **common, required_roles=[Role(role) for role in roles], contacts=_contacts(contacts)
-            )
+            return AccessError(**common, required_roles=[Role(role) for role in roles], contacts=_contacts(contacts))
         case refusals.IllegalState(subject=subject):
             return StateError(
                 **common,

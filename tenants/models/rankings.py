@@ -1,4 +1,4 @@
-"""Ranking runs and what they computed (成绩测算、考核结果); grades, who orders equals, and what a body settled (等次)."""
+"""Ranking runs and what they computed; grades, who orders equals, what a body settled (成绩测算、考核结果、等次)."""
 
 from tortoise import fields
 from tortoise.models import Model
