@@ -497,7 +497,7 @@ def tokens(world: World, other: World, settings: Settings) -> dict[str, str]:
         "expired": issue_jwt(key, tenant_id=here[1], member_id=member[1], minutes=-5).token,
         "of another district's tenant": issue_jwt(key, tenant_id=there[1], member_id=member[1], minutes=5).token,
         "signed by another": jwt.encode(lasting, "another key, of 32 bytes or more", algorithm=ALGORITHM),
-        "not signed": jwt.encode(lasting, None, algorithm="none"),
+        "not signed": jwt.encode(lasting, "", algorithm="none"),
         "without end": jwt.encode(claims, key, algorithm=ALGORITHM),
         "of another issuer": jwt.encode({**lasting, "iss": "else"}, key, algorithm=ALGORITHM),
         "opaque of another district": f"kp_{here[1].hex}_{opaque.rpartition('_')[2]}",

@@ -145,7 +145,7 @@ async def test_tokens_that_do_not_hold_are_refused(db: Database, make_tenant: Ma
         signed(tid=str(theirs.id)),
         signed(tid="no uuid"),
         signed(sub=str(uuid7())),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         f"kp_{ours.id.hex}_{'x' * 43}",
         f"kp_{'0' * 32}_{'x' * 43}",
     ):
