@@ -1,14 +1,16 @@
 """All settings of the program in one typed place (设置).
 
 Each comes from an environment variable named `KAOPING_` and its name below in capitals. With none of the three
-addresses of servers (database, owner, Redis) set, the program runs on embedded servers in its data folder; with all
-three set, on servers of one's own; one or two of them are a contradiction. All faults are named at once.
+addresses of servers (database, owner, Redis) set, the program runs on embedded servers in its data folder; with one of
+them set, on servers of one's own, and each command says which of the others it lacks: the API and the workers never
+need the owner's credentials. All faults are named at once.
 """
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -23,6 +25,10 @@ SIGNING_KEY_BYTES = 32
 PREFIX = "KAOPING_"
 
 LogFormat = Literal["text", "json"]
+Address = Literal["database_url", "database_owner_url", "redis_url"]
+
+ADDRESSES: tuple[Address, ...] = get_args(Address)
+"""The settings that name servers."""
 
 
 class SettingsError(Exception):
@@ -130,7 +136,7 @@ class Settings(BaseSettings):
     @property
     def embedded(self) -> bool:
         """Whether the program runs on the embedded servers of the data folder."""
-        return self.database_url is None and self.database_owner_url is None and self.redis_url is None
+        return all(getattr(self, name) is None for name in ADDRESSES)
 
     @property
     def graphiql_enabled(self) -> bool:
@@ -142,20 +148,16 @@ class Settings(BaseSettings):
         """ALLOWED_ORIGINS, one by one."""
         return tuple(origin.strip().rstrip("/") for origin in self.allowed_origins.split(",") if origin.strip())
 
-    def faults(self) -> list[str]:
+    def faults(self, needs: Sequence[Address] = ()) -> list[str]:
         """What contradicts or is missing, in sentences; each value by itself was checked when it was read."""
-        addresses = {
-            "KAOPING_DATABASE_URL": self.database_url,
-            "KAOPING_DATABASE_OWNER_URL": self.database_owner_url,
-            "KAOPING_REDIS_URL": self.redis_url,
-        }
         faults = []
-        missing = [name for name, value in addresses.items() if value is None]
+        missing = [name for name in ADDRESSES if name in ("database_url", *needs) and getattr(self, name) is None]
         if missing and not self.embedded:
-            given = [name for name in addresses if name not in missing]
+            given = [name for name in ADDRESSES if getattr(self, name) is not None]
+            lacking, beside = (" and ".join(PREFIX + name.upper() for name in names) for names in (missing, given))
             faults.append(
-                f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing beside {' and '.join(given)}. "
-                "Set all three, or none for embedded servers."
+                f"{lacking} {'are' if len(missing) > 1 else 'is'} missing beside {beside}. "
+                "Set them as well, or none of the addresses for embedded servers."
             )
         if self.database_url and self.database_owner_url:
             app, owner = (urlsplit(url.get_secret_value()) for url in (self.database_url, self.database_owner_url))
@@ -174,9 +176,10 @@ class Settings(BaseSettings):
         return faults
 
     @classmethod
-    def read(cls, **overrides: object) -> Self:
+    def read(cls, *, needs: Sequence[Address] = (), **overrides: object) -> Self:
         """The settings of the environment, with `overrides` (options of a command line) above them.
 
+        needs: addresses that must be there besides the database's, where servers of one's own are used.
         Raises SettingsError, which names every fault.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
@@ -189,8 +192,8 @@ class Settings(BaseSettings):
             # With stand-ins for what could not be read, the rest is judged as well.
             usable = {name: _STAND_INS.get(name, cls.model_fields[name].default) for name in bad}
             rest = cls(**{**given, **usable})
-            raise SettingsError(faults + rest.faults()) from None
-        if faults := settings.faults():
+            raise SettingsError(faults + rest.faults(needs)) from None
+        if faults := settings.faults(needs):
             raise SettingsError(faults)
         if settings.signing_key is None and not settings.embedded:
             # Right for one machine. Several need the same key from their environment, which README says.

@@ -32,7 +32,11 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def settings() -> Iterator[Settings]:
     """Settings with the addresses of running servers, whose database is migrated."""
-    own = Settings.read(signing_key="a key for tests only, of 32 bytes or more", language="en")
+    own = Settings.read(
+        needs=["database_owner_url", "redis_url"],
+        signing_key="a key for tests only, of 32 bytes or more",
+        language="en",
+    )
     if not own.embedded:
         asyncio.run(_migrated(own))
         yield own

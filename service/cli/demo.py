@@ -35,5 +35,5 @@ def demo_command(
       kaoping demo --once --all
       kaoping demo --port 8123 --data /srv/kaoping-demo
     """
-    settings = Settings.read(host=host, port=port, data=data)
+    settings = Settings.read(needs=["database_owner_url", "redis_url"], host=host, port=port, data=data)
     sys.exit(demo(settings, once=once, seed=seed, top=None if everything else top))

@@ -48,7 +48,7 @@ def serve_command(compose: Compose) -> click.Command:
           kaoping serve
           kaoping serve --host 0.0.0.0 --port 8080
         """
-        settings = Settings.read(host=host, port=port, data=data)
+        settings = Settings.read(needs=["redis_url"], host=host, port=port, data=data)
         logs.configure(form=settings.log_format, level=settings.log_level)
         _prepare(with_parent)
         with _listening(settings.host, settings.port) as listener, running(settings) as ready:
@@ -75,7 +75,7 @@ def worker_command(with_parent: bool, data: Path | None) -> None:
     # Loaded by the one command that works: every other one starts the sooner.
     from service.worker import run_worker
 
-    settings = Settings.read(data=data)
+    settings = Settings.read(needs=["redis_url"], data=data)
     logs.configure(form=settings.log_format, level=settings.log_level)
     _prepare(with_parent)
     with running(settings) as ready:

@@ -103,11 +103,11 @@ def test_wrong_usage_ends_with_2() -> None:
 
 def test_unusable_settings_end_with_2_and_are_all_named(kaoping: Kaoping, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAOPING_PORT", "eight")
-    monkeypatch.delenv("KAOPING_REDIS_URL")
+    monkeypatch.delenv("KAOPING_DATABASE_OWNER_URL")
     result = kaoping("tenant", "list")
     assert result.returncode == 2
     assert "KAOPING_PORT" in result.stderr
-    assert "KAOPING_REDIS_URL is missing" in result.stderr
+    assert "KAOPING_DATABASE_OWNER_URL is missing" in result.stderr
 
 
 def test_servers_that_do_not_answer_are_named_without_a_traceback(

@@ -47,7 +47,7 @@ def test_all_contradictions_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("KAOPING_DATABASE_OWNER_URL", OWNER)
     monkeypatch.setenv("KAOPING_SIGNING_KEY", "short")
     with pytest.raises(SettingsError) as refused:
-        Settings.read()
+        Settings.read(needs=["redis_url"])
     text = str(refused.value)
     assert len(refused.value.faults) == 3
     assert "KAOPING_REDIS_URL is missing beside KAOPING_DATABASE_URL and KAOPING_DATABASE_OWNER_URL" in text
@@ -64,19 +64,33 @@ def test_the_three_addresses_alone_are_enough(monkeypatch: pytest.MonkeyPatch, t
     assert settings.signing_key.get_secret_value() == generated_signing_key(tmp_path)
 
 
+def test_what_serves_needs_no_owner_and_what_migrates_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOPING_SIGNING_KEY", KEY)
+    monkeypatch.setenv("KAOPING_DATABASE_URL", APP)
+    with pytest.raises(SettingsError, match="KAOPING_REDIS_URL is missing beside KAOPING_DATABASE_URL"):
+        Settings.read(needs=["redis_url"])
+    monkeypatch.setenv("KAOPING_REDIS_URL", REDIS)
+    assert not Settings.read(needs=["redis_url"]).embedded
+    with pytest.raises(SettingsError, match="KAOPING_DATABASE_OWNER_URL is missing beside"):
+        Settings.read(needs=["database_owner_url"])
+    monkeypatch.delenv("KAOPING_DATABASE_URL")
+    with pytest.raises(SettingsError, match="KAOPING_DATABASE_URL is missing beside KAOPING_REDIS_URL"):
+        Settings.read()
+
+
 def test_malformed_values_are_all_named_and_no_secret_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAOPING_PORT", "eight thousand")
     monkeypatch.setenv("KAOPING_DATABASE_URL", "mysql://root:hunter2@db/kaoping")
     monkeypatch.setenv("KAOPING_LANGUAGE", "fr")
     with pytest.raises(SettingsError) as refused:
-        Settings.read()
+        Settings.read(needs=["database_owner_url", "redis_url"])
     text = str(refused.value)
     assert [fault.split(":")[0] for fault in refused.value.faults] == [
         "KAOPING_DATABASE_URL",
         "KAOPING_PORT",
         "KAOPING_LANGUAGE",
-        "KAOPING_DATABASE_OWNER_URL and KAOPING_REDIS_URL are missing beside KAOPING_DATABASE_URL. Set all three, "
-        "or none for embedded servers.",
+        "KAOPING_DATABASE_OWNER_URL and KAOPING_REDIS_URL are missing beside KAOPING_DATABASE_URL. Set them as "
+        "well, or none of the addresses for embedded servers.",
     ]
     assert "postgresql://" in text
     assert "hunter2" not in text
