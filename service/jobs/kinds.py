@@ -1,0 +1,78 @@
+"""What jobs there are (任务种类): each kind with its arguments, limits, words, and who may steer it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from service.access import Role
+from service.scoring.text import Text
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[A]):
+    """What a job does. `step` names the function that does it, `module:function`, taking a `JobRun`."""
+
+    name: str
+    arguments: type[A]
+    """A frozen dataclass of UUID, str, int and bool fields."""
+    step: str
+    done: Text
+    """What has been done when it has succeeded."""
+    stages: Mapping[str, Text] = field(default_factory=dict)
+    """What it does at each stage that its step reports, for people."""
+    max_attempts: int = 3
+    timeout: float = 600.0
+    """Seconds that one attempt may take."""
+    steered_by: frozenset[Role] = frozenset({Role.ORGANISER})
+    """Who may cancel and retry it, where they hold the role for the whole district; so may who asked for it."""
+    repeatable: bool = False
+    """Whether a finished job may be requested again under its key."""
+
+
+@dataclass(frozen=True)
+class CycleArguments:
+    """Which cycle to open."""
+
+    cycle_id: UUID
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """Which run to compute."""
+
+    run_id: UUID
+
+
+OPEN_CYCLE = Kind(
+    "OPEN_CYCLE",
+    arguments=CycleArguments,
+    step="service.opening:open_cycle",
+    done=Text(zh="考核周期已启动填报。", en="The cycle is open."),
+    stages={
+        "FREEZING": Text(zh="正在检查并定稿方案。", en="Checking and freezing the scheme."),
+        "UNITS": Text(zh="正在固定参评单位及其类别。", en="Fixing the units and their categories."),
+        "TASKS": Text(zh="正在生成填报任务。", en="Making the tasks."),
+        "ASSESSMENTS": Text(zh="正在生成考核评分表。", en="Making the assessments."),
+        "FINISHING": Text(zh="正在下达目标并保存。", en="Handing out targets and saving."),
+    },
+    timeout=900,
+    repeatable=True,
+)
+RANKING_RUN = Kind(
+    "RANKING_RUN",
+    arguments=RunArguments,
+    step="service.rankings:compute_run",
+    done=Text(zh="成绩测算完成。", en="The run is computed."),
+    stages={
+        "SNAPSHOT": Text(zh="正在读取已审定的数据。", en="Reading the settled values."),
+        "SCORING": Text(zh="正在计算各项得分。", en="Scoring leaves and nodes."),
+        "RANKING": Text(zh="正在排名。", en="Ranking."),
+        "WRITING": Text(zh="正在保存考核结果。", en="Writing the standings."),
+    },
+)
+
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (OPEN_CYCLE, RANKING_RUN)}
+"""All kinds by name."""
