@@ -465,6 +465,11 @@ def one_of(cls: type[T]) -> type[T]:
     return _input(cls, one_of=True)
 
 
+def known(given: T | None) -> T | None:
+    """A field of a @oneOf input: None where it was left out."""
+    return None if given is UNSET else given
+
+
 @dataclass_transform(kw_only_default=True, field_specifiers=(condition,))
 def filter_type(cls: type[T]) -> type[T]:
     """A filter: an input whose fields are conditions."""

@@ -51,6 +51,15 @@ class Check(Issues):
         """Note that something exists already."""
         self.add(ErrorCode.DUPLICATE, path, Text(zh=zh, en=en))
 
+    def unknown(self, path: Path) -> None:
+        """Note that an id names nothing in the tenant."""
+        self.add(
+            ErrorCode.NOT_FOUND,
+            path,
+            Text(zh="没有找到该对象。", en="There is no such object."),
+            Text(zh="请使用查询返回的 id。", en="Use an id that a query gave."),
+        )
+
     def decimal(
         self,
         path: Path,

@@ -27,7 +27,7 @@ from service.reviews import (
     ReviewSpec,
     SelfScoreSpec,
 )
-from service.reviews.deciding import working_day_after
+from service.reviews.reading import working_day_after
 from tenants.database import Database, Transaction
 from tenants.provisioning import District
 from tests.bench.loading import load
