@@ -47,6 +47,8 @@ def options_of(settings: Settings) -> EndpointOptions:
         language=settings.language,
         graphiql=settings.graphiql_enabled,
         allowed_origins=settings.origins,
+        trusted_documents=settings.trusted_documents,
+        trusted_only=settings.trusted_only,
     )
 
 

@@ -1,13 +1,15 @@
 """Documents, each parsed, measured and validated once (查询文档缓存).
 
 Validation is most of the work of a small request, so what passed is kept, by the SHA-256 of its text and bounded by
-bytes. What failed is not kept: nobody can push good documents out with bad ones.
+bytes. What failed is not kept: nobody can push good documents out with bad ones. Trusted documents, which a manifest
+names, are read at start and stay for good beside them.
 """
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from graphql import (
@@ -28,6 +30,8 @@ from schema import masking
 from schema.limits import Excess, Measured, measure
 from schema.masking import Refusal
 from schema.options import DocumentLimits
+from schema.requests import GraphQLRequest
+from schema.trusted import TrustedError, read_manifest
 from service.errors import ErrorCode
 from service.language import Language
 from service.scoring.text import Text
@@ -55,6 +59,10 @@ _HINTS = {
     "bytes": Text(zh="请把数据放进变量。", en="Put data into variables."),
 }
 _HINT = Text(zh="请拆成几次查询。", en="Split it into several operations.")
+_TRUST = Text(
+    zh="请由运维把前端构建出的文档清单登记到服务端。",
+    en="Have the operator give the server the manifest that the frontend's build wrote.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +130,16 @@ class Document:
 class Documents:
     """The cache: documents by the SHA-256 of their text, the longest unused leaving first."""
 
-    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, max_bytes: int) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, limits: DocumentLimits, max_bytes: int, *, trusted_only: bool = False
+    ) -> None:
         self._schema = schema
         self._limits = limits
         self._max_bytes = max_bytes
+        self._trusted_only = trusted_only
         self._kept: OrderedDict[bytes, Document] = OrderedDict()
+        self._trusted: dict[bytes, Document] = {}
+        self._by_id: dict[str, Document] = {}
         self.bytes = 0
         """Estimated size of what is kept."""
         self.misses = 0
@@ -139,6 +152,11 @@ class Documents:
         """The document; raises Refusal (GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, QUERY_TOO_COMPLEX)."""
         encoded = text.encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(encoded).digest()
+        trusted = self._trusted.get(digest)
+        if trusted is not None:
+            return trusted
+        if self._trusted_only:
+            raise _not_trusted(language)
         kept = self._kept.get(digest)
         if kept is not None:
             self._kept.move_to_end(digest)
@@ -153,6 +171,49 @@ class Documents:
             while self.bytes > self._max_bytes:
                 self.bytes -= self._kept.popitem(last=False)[1].bytes
         return document
+
+    def find(self, request: GraphQLRequest, language: Language) -> Document:
+        """The document that a request brings or names; raises Refusal as `get` does, or PERSISTED_QUERY_NOT_FOUND."""
+        if request.document_id is None:
+            return self.get(request.query or "", language)
+        document = self.by_id(request.document_id)
+        if document is None:
+            raise _unknown(language, trusted_only=self._trusted_only)
+        return document
+
+    def by_id(self, document_id: str) -> Document | None:
+        """The trusted document of this id: the manifest's, or the SHA-256 of its text, `sha256:` before it or not."""
+        return self._by_id.get(document_id.removeprefix("sha256:"))
+
+    def trusted_name(self, operation: Operation) -> str | None:
+        """The name of an operation of a trusted document, of which there are few; None for all others."""
+        return operation.name if self._trusted.get(operation.document.digest) is operation.document else None
+
+    def trust(self, path: Path) -> None:
+        """Read a manifest; its documents are never pushed out. Raises TrustedError, which names every fault."""
+        manifest, faults = read_manifest(path)
+        for document_id, text in manifest.items():
+            encoded = text.encode("utf-8", "surrogatepass")
+            digest = hashlib.sha256(encoded).digest()
+            try:
+                if len(encoded) > self._limits.bytes:
+                    raise too_complex([Excess("bytes", len(encoded), self._limits.bytes)], "en")
+                document = self._trusted.get(digest) or self._read(digest, text, "en")
+                for operation in document.operations.values():
+                    operation.check_cost({}, self._limits, "en")
+            except Refusal as refusal:
+                said = " ".join(each["message"] for each in refusal.errors)
+                faults.append(f"Document {document_id[:80]}: {said}")
+                continue
+            self._trusted[digest] = self._by_id[document_id.removeprefix("sha256:")] = document
+            self._by_id.setdefault(digest.hex(), document)
+        if faults:
+            raise TrustedError(path, faults)
+
+    @property
+    def trusted(self) -> list[Document]:
+        """All trusted documents."""
+        return list(self._trusted.values())
 
     def _read(self, digest: bytes, text: str, language: Language) -> Document:
         try:
@@ -179,6 +240,29 @@ class Documents:
         if faults:
             raise masking.validation_failed(faults, ast, language)
         return Document(digest, ast, measured, len(text) * 4 + ast_tokens(ast) * BYTES_PER_TOKEN)
+
+
+def _unknown(language: Language, *, trusted_only: bool) -> Refusal:
+    made = masking.error(
+        language,
+        ErrorCode.PERSISTED_QUERY_NOT_FOUND,
+        Text(zh="没有找到该编号的文档。", en="No document is known by this id."),
+        hint=_TRUST if trusted_only else Text(zh="请发送完整的 query。", en="Send the whole query."),
+    )
+    return Refusal([made], well_formed=True)
+
+
+def _not_trusted(language: Language) -> Refusal:
+    made = masking.error(
+        language,
+        ErrorCode.PERSISTED_QUERY_NOT_FOUND,
+        Text(
+            zh="此处只接受预先登记的文档，该文档不在其中。",
+            en="Only trusted documents are taken here, and this is none of them.",
+        ),
+        hint=_TRUST,
+    )
+    return Refusal([made], well_formed=True)
 
 
 def ast_tokens(document: DocumentNode) -> int:

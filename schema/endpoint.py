@@ -31,6 +31,9 @@ from service.scoring.text import Text
 
 _CONTENT_TYPE = re.compile(r"""\s*application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*""", re.IGNORECASE)
 
+_PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id")
+"""Parameters of a GET that are text; variables and extensions are JSON."""
+
 _DRAIN_SECONDS = 5.0
 _DRAIN_TIMES = 4
 
@@ -200,7 +203,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 
 def _read_parameters(parameters: Mapping[str, str], language: Language) -> dict[str, object]:
-    body: dict[str, object] = {name: parameters[name] for name in ("query", "operationName") if name in parameters}
+    body: dict[str, object] = {name: parameters[name] for name in _PARAMETERS if name in parameters}
     for name in ("variables", "extensions"):
         if parameters.get(name):
             try:

@@ -84,13 +84,16 @@ class Engine:
         # Strawberry has no public name for the graphql-core schema that it holds.
         self.core: GraphQLSchema = schema._schema  # noqa: SLF001
         self.options = options
-        self.documents = Documents(self.core, options.limits, options.document_cache_bytes)
-        self._introspected: dict[tuple[bytes, str | None], Answer] = {}
         _check_one_of_early(self.core)
+        trusted_only = options.trusted_only
+        self.documents = Documents(self.core, options.limits, options.document_cache_bytes, trusted_only=trusted_only)
+        if options.trusted_documents is not None:
+            self.documents.trust(options.trusted_documents)
+        self._introspected: dict[tuple[bytes, str | None], Answer] = {}
 
     def prepare(self, request: GraphQLRequest, language: Language) -> Operation:
         """The operation to run, within its limits; raises Refusal."""
-        document = self.documents.get(request.query, language)
+        document = self.documents.find(request, language)
         operation = document.operation(request.operation_name, language)
         operation.check_cost(request.variables, self.options.limits, language)
         return operation

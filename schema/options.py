@@ -1,6 +1,7 @@
 """Every limit of the GraphQL endpoint, with its unit and default (接口限额)."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from service.language import Language
 
@@ -47,6 +48,10 @@ class EndpointOptions:
     """A query or mutation is given up after this; it answers TIMEOUT."""
     document_cache_bytes: int = 64 * MEBIBYTE
     """Memory for parsed documents, estimated."""
+    trusted_documents: Path | None = None
+    """The manifest of documents that are known beforehand."""
+    trusted_only: bool = False
+    """Whether every other document is refused."""
     limits: DocumentLimits = field(default_factory=DocumentLimits)
     language: Language = "zh-CN"
     """The language of messages where a caller names none."""

@@ -14,9 +14,11 @@ from service.scoring.text import Text
 class GraphQLRequest:
     """What a client asks to run."""
 
-    query: str
+    query: str | None
+    """The document's text; None where it is named by `document_id`."""
     variables: Mapping[str, Any]
     operation_name: str | None
+    document_id: str | None = None
 
 
 def read_request(body: object, language: Language) -> GraphQLRequest:
@@ -36,16 +38,32 @@ def read_request(body: object, language: Language) -> GraphQLRequest:
     if not isinstance(extensions, dict | None):
         text = Text(zh="extensions 必须是对象或 null。", en="extensions must be an object or null.")
         _wrong("extensions", text, language)
-    if query is None and ("documentId" in body or "persistedQuery" in (extensions or {})):
-        raise masking.refuse(
-            language,
-            ErrorCode.PERSISTED_QUERY_NOT_FOUND,
-            Text(zh="没有找到该编号的文档。", en="No document is known by this id."),
-            hint=Text(zh="请发送完整的 query。", en="Send the whole query."),
-        )
+    if query is None:
+        place, document_id = document_id_of(body)
+        if isinstance(document_id, str) and document_id:
+            return GraphQLRequest(None, variables or {}, operation_name, document_id)
+        if place is not None:
+            text = Text(zh=f"{place} 必须是非空字符串。", en=f"{place} must be a string, and not empty.")
+            _wrong(place, text, language)
     if not isinstance(query, str) or not query:
         _wrong("query", Text(zh="query 必须是非空字符串。", en="query must be a string, and not empty."), language)
     return GraphQLRequest(query, variables or {}, operation_name)
+
+
+def document_id_of(body: Mapping[str, Any]) -> tuple[str | None, object]:
+    """Where a request without a text names its document, and the name.
+
+    `documentId` is the GraphQL-over-HTTP draft's, `doc_id` and `id` are Relay's, the last is Apollo's.
+    """
+    for name in ("documentId", "doc_id", "id"):
+        if body.get(name) is not None:
+            return name, body[name]
+    persisted = (body.get("extensions") or {}).get("persistedQuery")
+    if persisted is None:
+        return None, None
+    return "extensions.persistedQuery.sha256Hash", (
+        persisted.get("sha256Hash") if isinstance(persisted, Mapping) else None
+    )
 
 
 def _wrong(name: str | None, text: Text, language: Language) -> NoReturn:

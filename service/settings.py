@@ -56,9 +56,9 @@ def _redis_address(value: SecretStr | None) -> SecretStr | None:
     return _address(("redis", "rediss", "unix"), value)
 
 
-def _absolute(value: Path) -> Path:
+def _absolute(value: Path | None) -> Path | None:
     # A worker or a test that changes its folder must still find the same data.
-    return value.expanduser().absolute()
+    return None if value is None else value.expanduser().absolute()
 
 
 def _number(value: object) -> object:
@@ -122,6 +122,14 @@ class Settings(BaseSettings):
         default="",
         description="Pages of other origins that may use the API from a browser: `https://a.example,https://b.example`.",
     )
+    trusted_documents: Annotated[Path | None, AfterValidator(_absolute)] = Field(
+        default=None,
+        description=(
+            "The manifest of trusted documents: the JSON file that GraphQL Code Generator, Relay or Apollo writes. "
+            "Clients name these by their hash."
+        ),
+    )
+    trusted_only: bool = Field(default=False, description="Whether every document outside the manifest is refused.")
     pool_size: int = Field(
         default=10, ge=2, le=200, description="Connections to PostgreSQL per process, at most. Keep the sum in mind."
     )
@@ -173,6 +181,11 @@ class Settings(BaseSettings):
                     f"KAOPING_SIGNING_KEY has {size} bytes, at least {SIGNING_KEY_BYTES} are wanted. "
                     "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
                 )
+        if self.trusted_only and self.trusted_documents is None:
+            faults.append(
+                "KAOPING_TRUSTED_ONLY is set, but no document is trusted. Name the manifest in "
+                "KAOPING_TRUSTED_DOCUMENTS."
+            )
         return faults
 
     @classmethod

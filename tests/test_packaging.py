@@ -120,7 +120,8 @@ def test_every_setting_stands_in_readme_with_its_default() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, f"{name} is not described"
         if field.default not in (None, ""):
-            assert rows[PREFIX + name.upper()] == f"`{field.default}`"
+            told = str(field.default).lower() if isinstance(field.default, bool) else field.default
+            assert rows[PREFIX + name.upper()] == f"`{told}`"
 
 
 def test_every_dependency_stands_in_readme() -> None:
