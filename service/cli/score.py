@@ -22,6 +22,24 @@ def _print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     ctx.exit()
 
 
+def _print_rules(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from service.scorefiles import rules_text
+
+    click.echo(rules_text())
+    ctx.exit()
+
+
+def _print_example(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from service.scorefiles import example_text
+
+    click.echo(example_text(), nl=False)
+    ctx.exit()
+
+
 @click.command("score")
 @click.argument("scheme", metavar="SCHEME.json", type=_FILE)
 @click.argument("values", metavar="VALUES.csv", type=_FILE)
@@ -52,6 +70,22 @@ def _print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     callback=_print_schema,
     help="Print the JSON Schema of SCHEME.json and end.",
 )
+@click.option(
+    "--rules",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_rules,
+    help="Print every scoring rule with its definition and an example, and end.",
+)
+@click.option(
+    "--example",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_example,
+    help="Print a whole SCHEME.json that uses every rule and setting, and end.",
+)
 @documented
 def score_command(
     scheme: Path,
@@ -69,8 +103,9 @@ def score_command(
 
     \b
     SCHEME.json   what the API exports and imports (SchemeVersion.file). Categories, data items and indicators go by
-      their codes; amounts are plain decimals, best as strings. `kaoping score --schema` prints its JSON Schema, which
-      it is checked against; beyond it all that codes refer to, points that add up, amounts that fit are checked.
+      their codes; amounts are plain decimals, as strings. `--example` prints a whole one with every rule and setting,
+      `--rules` the definition of every rule, `--schema` the JSON Schema that it is checked against; beyond it all that
+      codes refer to, points that add up, amounts that fit are checked.
 
     \b
     Tables are CSV in UTF-8, with or without BOM, a header line, columns in any order, lines that end as they like.
@@ -88,7 +123,7 @@ def score_command(
                     CHOICE            A        code or name of the option
                     COUNTS            很满意=90;满意=60       code or name; what is not named is 0
                     SCORES            95;90;85
-      late_days   whole days late; the most of a unit's rows counts
+      late_days   whole days late; the most of a unit's rows counts, those that are missing or not_applicable left out
       previous    the last cycle's value, for IMPROVEMENT and CARRY_OVER
 
     \b
@@ -116,7 +151,7 @@ def score_command(
       rank        in the category; null where it has none
       overallRank over all categories, where the scheme asks for it
       grade       code of the computed grade, or null
-      coverage    0 to 1, cut off after 4 places
+      coverage    0 to 1, to 12 places
       nodes       code → score of the node, 0 to 100, to 12 places; null where it does not apply
 
     \b

@@ -6,6 +6,7 @@ No database, no settings, no network: anyone can check a board on a laptop. `rea
 """
 
 from service.scorefiles.faults import FaultyFilesError, FileFault
+from service.scorefiles.guide import example_text, rules_text
 from service.scorefiles.inputs import Files, Inputs, read_files
 from service.scorefiles.results import explained, result_bytes, result_document
 from service.scorefiles.shape import misshapen, schema_text
@@ -16,11 +17,13 @@ __all__ = [
     "FileFault",
     "Files",
     "Inputs",
+    "example_text",
     "explained",
     "misshapen",
     "read_files",
     "result_bytes",
     "result_document",
+    "rules_text",
     "schema_text",
     "score",
 ]

@@ -277,7 +277,9 @@ class _Values:
         if row["late_days"]:
             try:
                 days = whole_number(row["late_days"], MOST_DAYS)
-                self.late[unit] = max(self.late.get(unit, 0), days)
+                if state not in (State.MISSING, State.NOT_APPLICABLE):
+                    # What is not there costs its score, and no penalty besides.
+                    self.late[unit] = max(self.late.get(unit, 0), days)
             except Miswritten as error:
                 self.table.fault(row.line, Text(f"逾期天数{error.text.zh}", f"days late: {error.text.en}"), error.hint)
         held = self._held(row, state, target)

@@ -8,8 +8,8 @@ from service.scoring import ENGINE_VERSION, Result, canonical_json, explain, exp
 from service.scoring.numbers import format_scaled, round_half_up
 
 FORMAT: Final = "kaoping-result/1"
-NODE_PLACES: Final = 12
-"""Decimal places of node scores."""
+PLACES: Final = 12
+"""Decimal places of node scores and coverage."""
 
 
 def result_document(inputs: Inputs, result: Result) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def result_document(inputs: Inputs, result: Result) -> dict[str, Any]:
         result.ranks(),
         result.overall_ranks(),
         result.grades(),
-        result.coverages(),
+        _coverages(result),
         result.statuses(),
         strict=True,
     )
@@ -68,9 +68,14 @@ def explained(inputs: Inputs, result: Result, unit: str, language: Language) -> 
     return f"{head}\n{say(explanation_text(steps), language)}"
 
 
+def _coverages(result: Result) -> list[str]:
+    """Every unit's coverage, 0 to 1."""
+    return [format_scaled(round_half_up(result.coverage(unit), PLACES), PLACES) for unit in range(len(result.units))]
+
+
 def _scores(result: Result, code: str) -> list[str | None]:
     """One node's scores, 0 to 100, rounded half up to 12 places only; None where it has none."""
     return [
-        None if value is None else format_scaled(round_half_up(value, NODE_PLACES), NODE_PLACES)
+        None if value is None else format_scaled(round_half_up(value, PLACES), PLACES)
         for value in result.node_fractions(code)
     ]

@@ -2,8 +2,8 @@
 
 Source: practice (考核细则), "共5个要点，每缺1个扣相应分".
 
-Each point is a yes-no item with marks of its own (together F) or all alike (F ÷ n each). Where only numbers are kept:
-F × clamp(done ÷ asked, 0, 1); nothing asked does not apply.
+Each point is a yes-no item with marks of its own (together at most F) or all alike (F ÷ n each). Where only numbers are
+kept: F × clamp(done ÷ asked, 0, 1); nothing asked does not apply.
 """
 
 from dataclasses import dataclass
@@ -112,6 +112,8 @@ class ChecklistRule(ScoredRule):
                     f"要点分值合计{show(total)}分，满分{show(full_marks)}分，相差{show(abs(total - full_marks))}分",
                     f"the points' marks add up to {show(total)}, full marks are {show(full_marks)}",
                 ),
+                # More than full marks can't be; less only means that nobody gets them all.
+                severity="FAULT" if total > full_marks else "WARNING",
                 category=category,
             )
 

@@ -288,7 +288,7 @@ def test_every_rule_has_words_a_document_and_refuses_what_it_does_not_know(kind:
 
 def test_rules_say_what_does_not_fit_full_marks() -> None:
     bad: list[tuple[dict[str, Any], str]] = [
-        ({"kind": "CHECKLIST", "points": [{"dataItem": "ok", "marks": "40"}]}, "points"),
+        ({"kind": "CHECKLIST", "points": [{"dataItem": "ok", "marks": "140"}]}, "points"),
         ({"kind": "DEDUCT", "floor": "100", "lines": [{"quantity": X, "pointsEach": "1"}]}, "floor"),
         ({"kind": "CHOICE", "dataItem": "pick", "options": [{"option": "a", "marks": "10"}]}, "options"),
         ({"kind": "CHECKLIST", "done": X, "asked": {"numerator": {"constant": "0"}}}, "asked"),
