@@ -12,7 +12,7 @@ from schema.graphiql import GraphiQL
 from schema.options import EndpointOptions
 from schema.schema import build_schema
 from schema.sockets import Sockets
-from service.access import authenticate
+from service.actors import Actors
 from service.errors import unauthenticated
 from service.language import choose_language
 from service.scoring.text import Text
@@ -55,7 +55,7 @@ def options_of(settings: Settings) -> EndpointOptions:
 def entrance(settings: Settings, db: Database) -> Enter:
     """Opens a context for each operation, for whoever the bearer token stands for."""
     assert settings.signing_key is not None, "The settings were checked at start."
-    signing_key = settings.signing_key.get_secret_value()
+    actors = Actors(db, settings.signing_key.get_secret_value())
 
     async def enter(*, authorization: str | None, accept_language: str | None, request_id: str) -> Context:
         actor = None
@@ -65,8 +65,8 @@ def entrance(settings: Settings, db: Database) -> Enter:
                 raise unauthenticated(
                     Text(zh="Authorization 的格式不对。", en="The Authorization header is not a bearer token.")
                 )
-            actor = await authenticate(db, signing_key, bearer[1], request_id=request_id)
+            actor = await actors.of(bearer[1], request_id=request_id)
         language = choose_language(accept_language, settings.language)
-        return open_context(db, settings, actor=actor, language=language, request_id=request_id)
+        return open_context(db, settings, actor=actor, language=language, request_id=request_id, held=True)
 
     return enter

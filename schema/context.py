@@ -22,6 +22,8 @@ class Context:
     actor: Actor | None
     language: Language
     request_id: str | None = None
+    held: bool = False
+    """Whether the actor may be known from a moment ago, so that a write reads it again."""
     loader: Loader = field(default_factory=Loader)
     _reader: ReadTransaction | None = None
 
@@ -56,7 +58,13 @@ class Context:
 
 
 def open_context(
-    db: Database, settings: Settings, *, actor: Actor | None, language: Language, request_id: str | None = None
+    db: Database,
+    settings: Settings,
+    *,
+    actor: Actor | None,
+    language: Language,
+    request_id: str | None = None,
+    held: bool = False,
 ) -> Context:
     """The context of one operation; touches no database until something is read."""
-    return Context(db=db, settings=settings, actor=actor, language=language, request_id=request_id)
+    return Context(db=db, settings=settings, actor=actor, language=language, request_id=request_id, held=held)

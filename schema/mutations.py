@@ -37,7 +37,7 @@ from schema.rows import Kind, make
 from schema.scalars import write_date, write_decimal, write_instant
 from schema.stock import load_row
 from service import idempotency
-from service.access import Actor, Role
+from service.access import Actor, Role, reread
 from service.errors import IdempotencyRefused, KaopingError, Unavailable, unauthenticated
 from tenants.database import Transaction
 
@@ -159,6 +159,8 @@ async def _write(context: Context, actor: Actor, field: MutationField, given: An
     waiting_for_key = False
     try:
         async with context.db.transaction(actor.tenant_id) as tx:
+            if context.held:
+                context.actor = actor = await reread(tx, actor)
             if field.access is not None:
                 await field.access(tx, actor, given)
             if key is not None:

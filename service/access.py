@@ -8,12 +8,14 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Protocol
 from uuid import UUID
 
+import asyncpg
 import jwt
 import orjson
 
@@ -88,11 +90,18 @@ class Actor:
     grants: tuple[HeldGrant, ...]
     request_id: str | None = None
     expires_at: datetime | None = None
+    secret_hash: bytes | None = field(default=None, repr=False)
+    """Of a service token: which of its secrets was shown; the next one ends it."""
 
     @property
     def roles(self) -> frozenset[Role]:
         """All roles that it holds anywhere."""
         return frozenset(grant.role for grant in self.grants)
+
+    @cached_property
+    def reach(self) -> bytes:
+        """A digest of all that its reads depend on besides the tenant: who it is, and what its grants say."""
+        return hashlib.sha256(repr((self.id, self.grants)).encode()).digest()
 
     @property
     def sees_all(self) -> bool:
@@ -187,7 +196,7 @@ _OPAQUE = re.compile(r"kp_([0-9a-f]{32})_[A-Za-z0-9_-]{43}", re.ASCII)
 
 _ACTOR_SQL = """
 SELECT a.id, a.kind, a.display_name, t.time_zone, coalesce(m.language, 'ZH_CN') AS language, s.member_id,
-       s.expires_at, s.last_used_at < now() - interval '1 hour' OR s.last_used_at IS NULL AS stale,
+       s.secret_hash, s.expires_at, s.last_used_at < now() - interval '1 hour' OR s.last_used_at IS NULL AS stale,
        coalesce((SELECT json_agg(json_build_array(g.id, g.role, g.unit_id, u.parent_id IS NULL, g.category_ids,
                                                   g.indicator_codes, g.data_item_ids) ORDER BY g.id)
                  FROM grants g JOIN org_units u ON u.tenant_id = g.tenant_id AND u.id = g.unit_id
@@ -232,15 +241,41 @@ async def authenticate(db: Database, signing_key: str, token: str, *, request_id
     if not rows:
         raise unauthenticated(Text(zh="登录令牌无效或已过期。", en="The bearer token is not valid, or has ended."))
     row = rows[0]
-    if row["kind"] == "SERVICE_TOKEN":
-        expires_at = row["expires_at"]
-        if row["stale"]:
-            async with db.transaction(tenant_id) as tx:
-                await tx.execute(
-                    "UPDATE service_tokens SET last_used_at = now() WHERE tenant_id = $1 AND id = $2",
-                    tenant_id,
-                    row["id"],
-                )
+    if row["kind"] == "SERVICE_TOKEN" and row["stale"]:
+        async with db.transaction(tenant_id) as tx:
+            await tx.execute(
+                "UPDATE service_tokens SET last_used_at = now() WHERE tenant_id = $1 AND id = $2",
+                tenant_id,
+                row["id"],
+            )
+    return _actor(tenant_id, row, request_id=request_id, expires_at=row["expires_at"] or expires_at)
+
+
+class Reading(Protocol):
+    """A tenant's transaction, or a snapshot of its own."""
+
+    tenant_id: UUID
+
+    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """All rows."""
+
+
+async def reread(reading: Reading, actor: Actor) -> Actor:
+    """The actor as the caller's transaction or snapshot knows it; raises AccessDenied where it may act no more."""
+    rows = await reading.fetch(
+        f"""{_ACTOR_SQL} a.id = $2 AND a.kind = $3 AND s.secret_hash IS NOT DISTINCT FROM $4
+             AND (s.id IS NULL OR s.revoked_at IS NULL AND s.expires_at > now())""",
+        reading.tenant_id,
+        actor.id,
+        actor.kind,
+        actor.secret_hash,
+    )
+    if not rows:
+        raise unauthenticated(Text(zh="登录令牌无效或已过期。", en="The bearer token is not valid, or has ended."))
+    return _actor(actor.tenant_id, rows[0], request_id=actor.request_id, expires_at=actor.expires_at)
+
+
+def _actor(tenant_id: UUID, row: asyncpg.Record, *, request_id: str | None, expires_at: datetime | None) -> Actor:
     return Actor(
         tenant_id=tenant_id,
         id=row["id"],
@@ -252,6 +287,7 @@ async def authenticate(db: Database, signing_key: str, token: str, *, request_id
         grants=_grants(row["grants"]),
         request_id=request_id,
         expires_at=expires_at,
+        secret_hash=row["secret_hash"],
     )
 
 

@@ -1,5 +1,6 @@
 """The door of the API with real tokens: who is let in, and how the settings reach the endpoint."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from schema.asgi import create_graphql, entrance, join, options_of
 from schema.endpoint import Enter
 from service.access import issue_jwt, system_actor
+from service.actors import HELD_SECONDS
 from service.app import create_app
 from service.errors import AccessDenied, ErrorCode
 from service.members import create_member
@@ -68,6 +70,7 @@ async def test_a_token_that_has_ended_or_whose_district_is_suspended(
         await enter(authorization=f"Bearer {ended}", accept_language=None, request_id="r1")
     await (await enter(authorization=f"Bearer {token}", accept_language=None, request_id="r1")).close()
     await set_status(owner_url, code=tenant.code, status="SUSPENDED")
+    await asyncio.sleep(HELD_SECONDS)
     with pytest.raises(AccessDenied) as caught:
         await enter(authorization=f"Bearer {token}", accept_language=None, request_id="r1")
     assert caught.value.code is ErrorCode.UNAUTHENTICATED
@@ -112,3 +115,26 @@ def test_settings_reach_the_endpoint(settings: Settings) -> None:
     options = options_of(told)
     assert (options.body_bytes, options.graphiql) == (70_000, False)
     assert options.allowed_origins == ("https://a.example", "https://b.example")
+
+
+async def test_a_write_sees_at_once_what_ends_its_token(
+    settings: Settings, db: Database, tenant: District, owner_url: str
+) -> None:
+    token = await token_of(settings, db, tenant)
+    app = create_app(settings, db, create_graphql(settings, db))
+    headers = {"authorization": f"Bearer {token}", "accept-language": "en"}
+    given = {"code": "c", "name": "社区", "idempotencyKey": "k"}
+    document = """mutation ($input: CreateCategoryInput!) { createCategory(input: $input) {
+        __typename ... on Error { code message } } }"""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://kaoping", headers=headers
+    ) as client:
+
+        async def create() -> str:
+            response = await client.post("/graphql", json={"query": document, "variables": {"input": given}})
+            code: str = response.json()["data"]["createCategory"]["code"]
+            return code
+
+        assert await create() == "FORBIDDEN"
+        await set_status(owner_url, code=tenant.code, status="SUSPENDED")
+        assert await create() == "UNAUTHENTICATED"
