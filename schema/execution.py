@@ -81,8 +81,7 @@ class Engine:
 
     def __init__(self, schema: strawberry.Schema, options: EndpointOptions) -> None:
         self._executor_class = schema.execution_context_class
-        # Strawberry has no public name for the graphql-core schema that it holds.
-        self.core: GraphQLSchema = schema._schema  # noqa: SLF001
+        self.core: GraphQLSchema = schema._schema  # noqa: SLF001  # Strawberry names it nowhere in public
         self.options = options
         _check_one_of_early(self.core)
         trusted_only = options.trusted_only

@@ -255,7 +255,7 @@ class JobsSubscription:
     async def job_changed(
         self,
         info: Info[Context, None],
-        id: Id,  # noqa: A002
+        id: Id,  # noqa: A002  # the argument's name in the API
         after: After = None,
     ) -> AsyncGenerator[JobMessage | None, None]:
         """The job as it is, then each change."""

@@ -312,7 +312,7 @@ def by_ids(description: str, name: str) -> Any:
     return _mapped(description, ByIds(name))
 
 
-def reference(description: str, *, kind: str, id: str, types: Mapping[str, str] | None = None) -> Any:  # noqa: A002
+def reference(description: str, *, kind: str, id: str, types: Mapping[str, str] | None = None) -> Any:  # noqa: A002  # a column
     """A row of one of several types (`Actor`, `Node`): `kind` tells which, `id` is the column with its key."""
     return _mapped(description, Reference(kind, id, types))
 
@@ -323,7 +323,7 @@ def connection(
     on: Mapping[str, str] | None = None,
     where: str | None = None,
     rows: str | None = None,
-    filter: type | str | None = None,  # noqa: A002
+    filter: type | str | None = None,  # noqa: A002  # the argument's name in the API
     order: type | str | None = None,
     default: Sequence[Key],
     arguments: Sequence[Argument] = (),
@@ -503,7 +503,7 @@ def enumeration(description: str) -> Callable[[E], E]:
         if len(cls.__members__) != len(list(cls)):
             raise TypeError(f"{cls.__name__}: two members have the same description.")
         made = strawberry.enum(cls, description=description)
-        definition: StrawberryEnumDefinition = made.__strawberry_definition__  # type: ignore[attr-defined]
+        definition: StrawberryEnumDefinition = made.__strawberry_definition__  # type: ignore[attr-defined]  # made above
         for member in definition.values:
             member.description = member.value.description if isinstance(member.value, Sort) else member.value
         register(cast("type", made))
@@ -515,7 +515,7 @@ def enumeration(description: str) -> Callable[[E], E]:
 def describe(cls: EnumMeta, description: str, **members: str) -> None:
     """Make an enumeration of another room known to GraphQL, each member with its description."""
     strawberry.enum(cls, description=description)
-    definition: StrawberryEnumDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]
+    definition: StrawberryEnumDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]  # made above
     for member in definition.values:
         member.description = members[member.name]
 

@@ -27,7 +27,7 @@ class NodeQuery:
     async def node(
         self,
         info: Info[Context, None],
-        id: Annotated[ID, strawberry.argument(description="Any id.")],  # noqa: A002
+        id: Annotated[ID, strawberry.argument(description="Any id.")],  # noqa: A002  # the argument's name in the API
     ) -> Node | None:
         """The object, or null where it does not exist or is not for the caller."""
         found: Node | None = await _node(info.context, id, ("id",))

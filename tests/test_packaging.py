@@ -29,6 +29,11 @@ def run_tool(*command: str) -> None:
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
+def name_of(requirement: str) -> str:
+    """The distribution that a requirement names."""
+    return re.split(r"[^a-z0-9-]", requirement, maxsplit=1)[0]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_foreign_distribution_owns_a_package_of_ours(package: str) -> None:
     # The names are plain words: whatever else brings a top-level `schema` would be taken for ours, or mixed in.
@@ -128,8 +133,20 @@ def test_every_dependency_stands_in_readme() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     wanted = [*PROJECT["project"]["dependencies"], *extras["embedded"], *extras["dev"]]
     chapter = README.partition("### Dependencies")[2]
-    missing = [name for line in wanted if (name := re.match(r"[a-z0-9-]+", line)[0]) not in chapter]  # type: ignore[index]
+    missing = [name for line in wanted if (name := name_of(line)) not in chapter]
     assert not missing
+
+
+def test_every_ignore_says_why() -> None:
+    ignore = re.compile(r"#\s*(?:noqa\b[:\sA-Z0-9,]*|type:\s*ignore\b(?:\[[^\]]*\])?)(?P<reason>.*)")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for package in (*PACKAGES, "tests")
+        for path in (ROOT / package).rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if (match := ignore.search(line)) and not match["reason"].strip(" #-—")
+    ]
+    assert not found
 
 
 def test_lock_files_hold_hashes_and_name_no_index() -> None:
@@ -143,7 +160,7 @@ def test_lock_files_hold_hashes_and_name_no_index() -> None:
 
 def test_the_lock_file_covers_what_the_project_needs() -> None:
     locked = set(re.findall(r"^([a-z0-9-]+)(?=\[|==)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-    wanted = {re.match(r"[a-z0-9-]+", line)[0] for line in PROJECT["project"]["dependencies"]}  # type: ignore[index]
+    wanted = {name_of(line) for line in PROJECT["project"]["dependencies"]}
     assert wanted <= locked
 
 

@@ -45,7 +45,7 @@ class CyclesSubscription:
     async def cycle_changed(
         self,
         info: Info[Context, None],
-        id: Id,  # noqa: A002
+        id: Id,  # noqa: A002  # the argument's name in the API
         after: After = None,
     ) -> AsyncGenerator[CycleMessage | None, None]:
         """The cycle as it is, then each change."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from schema.cycles.cycles import Cycle, CycleKind
 from schema.mapping import ID, described, input_type, payload
-from schema.mutations import Outcome, at_root, mutation
+from schema.mutations import KEY, Outcome, at_root, mutation
 from schema.scalars import DateText, DecimalText
 from service import cycles
 from service.access import Actor as Caller
@@ -14,8 +14,6 @@ from tenants.database import Transaction
 
 if TYPE_CHECKING:
     from schema.jobs import Job
-
-KEY = "1 to 128 printable ASCII characters; the same key with the same input gives the same result within 24 hours."
 
 
 @input_type

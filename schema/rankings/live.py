@@ -34,7 +34,7 @@ class RankingsSubscription:
     async def ranking_run_changed(
         self,
         info: Info[Context, None],
-        id: Id,  # noqa: A002
+        id: Id,  # noqa: A002  # the argument's name in the API
         after: After = None,
     ) -> AsyncGenerator[RankingRunMessage | None, None]:
         """Messages about one run."""

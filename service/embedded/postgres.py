@@ -156,7 +156,7 @@ def _programs(version: str) -> Path:
 
 
 def _version_of(folder: Path) -> str:
-    words = subprocess.run(  # noqa: S603
+    words = subprocess.run(  # noqa: S603  # a program that we brought
         [folder / "bin" / "postgres", "--version"], check=True, capture_output=True, text=True
     ).stdout.split()
     return words[-1].split(".")[0]

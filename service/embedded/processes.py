@@ -40,7 +40,7 @@ def account_for(report: Report) -> Account | None:
         began = time.monotonic()
         useradd = shutil.which("useradd", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
         if useradd is not None:
-            subprocess.run(  # noqa: S603
+            subprocess.run(  # noqa: S603  # constants
                 [
                     useradd,
                     "--system",
@@ -109,7 +109,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program as the account, with an environment of its own: PGHOST and its kin must not reach it."""
     try:
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(  # noqa: S603  # its callers name programs that we brought
             command,
             check=False,
             cwd=cwd,

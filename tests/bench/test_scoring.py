@@ -4,6 +4,7 @@ import resource
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -51,15 +52,20 @@ def stages(scheme: Scheme, snapshot: Snapshot) -> dict[str, float]:
     return spent
 
 
+def node_texts(result: Result) -> list[object]:
+    """Scores and marks of all nodes of all units, as text."""
+    return [(result.node_scores(code), result.node_marks(code)) for code in result.node_codes]
+
+
 def test_growth() -> None:
     print("\n  units | whole run | leaves | tree | ranks+grades | node texts | exact | whole numbers | peak RSS")
     for units in (1_000, 10_000, 100_000):
         big = Big(units)
         scheme, snapshot = big.scheme(), big.snapshot()
-        whole = best_of(5 if units < 100_000 else 2, lambda s=scheme, n=snapshot: shown(s, n))  # type: ignore[misc]
+        whole = best_of(5 if units < 100_000 else 2, partial(shown, scheme, snapshot))
         parts = stages(scheme, snapshot)
         result = compute(scheme, snapshot)
-        texts = best_of(1, lambda r=result: [(r.node_scores(c), r.node_marks(c)) for c in r.node_codes])  # type: ignore[misc]
+        texts = best_of(1, partial(node_texts, result))
         exact = best_of(1, result.exact_totals) if units <= 10_000 else float("nan")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         print(
@@ -106,7 +112,7 @@ def test_ratio_to_the_reference() -> None:
     for case in cases:
         scheme = scheme_of(case)
         snapshot = snapshot_of(scheme, case.units)
-        fast += best_of(1, lambda s=scheme, n=snapshot: compute(s, n))  # type: ignore[misc]
+        fast += best_of(1, partial(compute, scheme, snapshot))
     units = sum(len(case.units) for case in cases)
     per_unit = [round(seconds / units * 1e6) for seconds in (slow, fast)]
     print(f"\n{units} units in small cases, us per unit: reference {per_unit[0]}, engine {per_unit[1]}")

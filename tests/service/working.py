@@ -46,7 +46,7 @@ async def behave(run: JobRun) -> None:
             os._exit(3)
         case "BLOCK_ONCE":
             # Holds up the event loop, and with it everything that lives on it.
-            time.sleep(wanted.seconds)  # noqa: ASYNC251
+            time.sleep(wanted.seconds)  # noqa: ASYNC251  # that is the point
         case "COMPUTE":
             await run.compute(count, run, wanted.seconds)
         case _:

@@ -77,7 +77,8 @@ def test_ranks_without_a_node_equal_the_reference_without_its_weight(seed: int) 
         ]
         for unit, own in enumerate(found[code]):
             peers = [totals[u] for u in ranked if case.units[u].category == case.units[unit].category]
-            wanted = None if unit not in ranked else 1 + sum(total > totals[unit] for total in peers)  # type: ignore[operator]
+            mine = totals[unit] if unit in ranked else None
+            wanted = None if mine is None else 1 + sum(total is not None and total > mine for total in peers)
             assert own == wanted
 
 
