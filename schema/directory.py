@@ -5,6 +5,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from strawberry import UNSET
+from strawberry.utils.str_converters import to_camel_case
 
 from schema.keyset import pinyin
 from schema.mapping import (
@@ -38,6 +39,7 @@ from service import directory
 from service.access import Actor, Role
 from service.checks import Check
 from service.directory import categories as category_rules
+from service.errors import Path
 from tenants.database import Transaction
 
 if TYPE_CHECKING:
@@ -359,9 +361,11 @@ async def _administers(
     given: CreateOrgUnitInput | RenameOrgUnitInput | MoveOrgUnitInput | EditOrgUnitInput | CloseOrgUnitInput,
 ) -> None:
     """Access to the units that an input names; ids that are none are left to the use-case."""
-    texts = (getattr(given, name, None) for name in ("org_unit_id", "parent_id"))
-    units = (Check().id((), text, "OrgUnit") for text in texts if text is not None)
-    await directory.require_administrator(tx, actor, [unit for unit in units if unit is not None])
+    texts: dict[Path, str | None] = {
+        ("input", to_camel_case(name)): getattr(given, name, None) for name in ("org_unit_id", "parent_id")
+    }
+    units = {path: Check().id(path, text, "OrgUnit") for path, text in texts.items() if text is not None}
+    await directory.require_administrator(tx, actor, units)
 
 
 @mutation(CreateCategorySuccess, access=at_root(*category_rules.ADMINISTRATORS))

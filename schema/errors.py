@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
+from uuid import UUID
 
 import strawberry
 
@@ -203,14 +204,16 @@ async def as_error(context: Context, error: refusals.KaopingError) -> Error:
         case refusals.NotFound():
             return NotFoundError(**common)
         case refusals.AccessDenied(required_roles=roles, contacts=contacts):
-            return AccessError(**common, required_roles=[Role(role) for role in roles], contacts=_contacts(contacts))
+            return AccessError(
+                **common, required_roles=[Role(role) for role in roles], contacts=await _contacts(context, contacts)
+            )
         case refusals.IllegalState(subject=subject):
             return StateError(
                 **common,
                 state=error.state,
                 legal_from=error.legal_from,
                 since=error.since,
-                contacts=_contacts(error.contacts),
+                contacts=await _contacts(context, error.contacts),
                 subject=None if subject is None else await load_row(context, registered(subject[0]), subject[1]),
             )
         case refusals.VersionConflict(conflicts=conflicts):
@@ -247,12 +250,23 @@ def _issue(context: Context, issue: refusals.Issue) -> InputIssue:
     )
 
 
-def _contacts(contacts: Sequence[refusals.Contact]) -> list[Contact]:
+async def _contacts(context: Context, contacts: Sequence[refusals.Contact]) -> list[Contact]:
+    """Who can help; whoever does in the whole district sits at the root of its tree."""
+    root = await _root(context) if any(contact.unit_id is None for contact in contacts) else None
     return [
         make(
             Contact,
-            {"role": contact.role, "unit_id": contact.unit_id, "display_name": contact.display_name},
+            {"role": contact.role, "unit_id": contact.unit_id or root, "display_name": contact.display_name},
             Kind.DOCUMENT,
         )
         for contact in contacts
     ]
+
+
+async def _root(context: Context) -> UUID | None:
+    statement = context.statement()
+    rows = await context.fetch(
+        statement.render("SELECT ru.id FROM org_units ru WHERE ru.tenant_id = {tenant} AND ru.parent_id IS NULL"),
+        statement,
+    )
+    return rows[0]["id"] if rows else None

@@ -23,10 +23,12 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
+from strawberry import ID
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryList, StrawberryOptional
 from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
 
 from schema.arguments import canonical
 from schema.context import Context
@@ -38,7 +40,7 @@ from schema.scalars import write_date, write_decimal, write_instant
 from schema.stock import load_row
 from service import idempotency
 from service.access import Actor, Role, reread
-from service.errors import IdempotencyRefused, KaopingError, Unavailable, unauthenticated
+from service.errors import IdempotencyRefused, KaopingError, Path, Unavailable, unauthenticated
 from tenants.database import Transaction
 
 Outcome = Mapping[str, Any]
@@ -131,10 +133,18 @@ def mutation(success: type, *, access: Access | None = None) -> Callable[[UseCas
 def at_root(*roles: Role) -> Access:
     """Access for holders of one of the roles over the whole district."""
 
-    async def check(_tx: Transaction, actor: Actor, _given: object) -> None:
-        actor.require_at_root(*roles)
+    async def check(_tx: Transaction, actor: Actor, given: Any) -> None:
+        actor.require_at_root(*roles, path=subject_of(given))
 
     return check
+
+
+def subject_of(given: Any) -> Path:
+    """Where an input names what it is about: its first id that must be given, else the input as a whole."""
+    for field in given.__strawberry_definition__.fields:
+        if field.type is ID:
+            return ("input", to_camel_case(field.python_name))
+    return ("input",)
 
 
 async def _run(context: Context, field: MutationField, given: Any) -> Any:

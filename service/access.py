@@ -19,7 +19,7 @@ import asyncpg
 import jwt
 import orjson
 
-from service.errors import AccessDenied, Path, unauthenticated
+from service.errors import AccessDenied, Contact, Path, unauthenticated
 from service.scoring.text import Text
 from tenants.database import Database, Transaction
 
@@ -115,7 +115,7 @@ class Actor:
         """Whether it holds one of the roles for the whole district; the system holds all."""
         return self.id == SYSTEM or any(grant.at_root and grant.role in roles for grant in self.grants)
 
-    def require_at_root(self, *roles: Role, path: Path | None = None) -> None:
+    def require_at_root(self, *roles: Role, path: Path = ("input",)) -> None:
         """Refuse unless it holds one of the roles for the whole district."""
         if not self.holds_at_root(*roles):
             raise forbidden(roles, path=path)
@@ -125,16 +125,35 @@ class Actor:
         return [grant.unit_id for grant in self.grants if grant.role in roles]
 
 
-def forbidden(roles: Sequence[Role], *, path: Path | None = None) -> AccessDenied:
-    """A refusal that names the roles of which one would do."""
-    return AccessDenied(
-        Text(
-            zh=f"需要{'或'.join(ROLE_NAMES[role].zh for role in roles)}的授权。",
-            en=f"This needs a grant as {' or '.join(ROLE_NAMES[role].en for role in roles)}.",
-        ),
-        required_roles=[role.value for role in roles],
+def forbidden(roles: Sequence[Role], *, path: Path) -> AccessDenied:
+    """A refusal of who holds none of the roles at the root, of which one would do."""
+    zh, en = _named(roles)
+    return denied(
+        Text(zh=f"需要{zh}的授权。", en=f"This needs a grant as {en}."),
+        roles,
+        contacts=[Contact(role.value) for role in dict.fromkeys((*roles, Role.ADMINISTRATOR))],
         path=path,
-        hint=Text(zh="请联系本区系统管理员授权。", en="Ask your district's administrator for a grant."),
+    )
+
+
+def denied(text: Text, roles: Sequence[Role], *, contacts: Sequence[Contact], path: Path) -> AccessDenied:
+    """A refusal by role: which rule, the roles of which one would do, who can help, and where in the input."""
+    zh, en = _named(roles)
+    return AccessDenied(
+        text,
+        required_roles=[role.value for role in roles],
+        contacts=contacts,
+        path=path,
+        hint=Text(
+            zh=f"请由{zh}办理，或请本区系统管理员授权。",
+            en=f"Leave it to the {en}, or ask your district's administrator for a grant.",
+        ),
+    )
+
+
+def _named(roles: Sequence[Role]) -> Text:
+    return Text(
+        zh="或".join(ROLE_NAMES[role].zh for role in roles), en=" or ".join(ROLE_NAMES[role].en for role in roles)
     )
 
 

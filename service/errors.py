@@ -133,7 +133,7 @@ class NotFound(KaopingError):
 
 @dataclass(frozen=True)
 class Contact:
-    """Who can help: a role at a unit."""
+    """Who can help: a role at a unit; without one, in the whole district."""
 
     role: str
     unit_id: UUID | None = None

@@ -158,7 +158,7 @@ async def edit_member(
     key = check.id(("input", "memberId"), member_id, "Member")
     own = key == actor.person_id and display_name is None and active is None
     if not own:
-        actor.require_at_root(Role.ADMINISTRATOR)
+        actor.require_at_root(Role.ADMINISTRATOR, path=("input", "memberId"))
     shown = check.line(("input", "displayName"), display_name, longest=100) if display_name is not None else None
     _check_password(check, ("input", "password"), password)
     check.done()

@@ -1,6 +1,6 @@
 """What all changes of the tree share: the lock, reading units, paths and ancestors (单位树)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import Enum
 from typing import Any, Final, Literal
@@ -49,19 +49,24 @@ async def lock_tree(tx: Transaction) -> date:
     return today
 
 
-async def require_administrator(tx: Transaction, actor: Actor, unit_ids: Iterable[UUID] | None = None) -> None:
-    """Refuse unless the actor administers all of the units that exist (None: the whole district)."""
+async def require_administrator(tx: Transaction, actor: Actor, units: Mapping[Path, UUID | None] | None = None) -> None:
+    """Refuse unless the actor administers all of the units that exist, by their places in the input.
+
+    None: the whole district.
+    """
     roles = (Role.ADMINISTRATOR,)
     if actor.holds_at_root(*roles):
         return
-    if unit_ids is None or Role.ADMINISTRATOR not in actor.roles:
-        raise forbidden(roles)
-    wanted = list(unit_ids)
+    if not units or Role.ADMINISTRATOR not in actor.roles:
+        raise forbidden(roles, path=next(iter(units or ()), ("input",)))
+    wanted = [key for key in units.values() if key is not None]
     rows = await tx.fetch(
         "SELECT id FROM org_units WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tx.tenant_id, wanted
     )
-    if {row["id"] for row in rows} - await covered_units(tx, actor, roles, wanted):
-        raise forbidden(roles)
+    strange = {row["id"] for row in rows} - await covered_units(tx, actor, roles, wanted)
+    for path, key in units.items():
+        if key in strange:
+            raise forbidden(roles, path=path)
 
 
 async def read_unit(tx: Transaction, unit_id: UUID, path: Path) -> asyncpg.Record:

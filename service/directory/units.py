@@ -50,7 +50,7 @@ async def create_org_unit(
     category_key = None if category_id is None else check.id(("input", "categoryId"), category_id, "Category")
     first_day = None if valid_from is None else check.date(("input", "validFrom"), valid_from)
     check_count(check, ("input", "memberCount"), member_count)
-    await require_administrator(tx, actor, [] if parent_key is None else [parent_key])
+    await require_administrator(tx, actor, {("input", "parentId"): parent_key})
     today = await lock_tree(tx)
     await check_code_is_free(tx, check, "org_units", clean_code, None)
     check.done()
@@ -110,7 +110,7 @@ async def rename_org_unit(
     key = check.id(("input", "orgUnitId"), org_unit_id, "OrgUnit")
     clean_name = check.line(("input", "name"), name)
     given_day = None if from_ is None else check.date(("input", "from"), from_)
-    await require_administrator(tx, actor, [] if key is None else [key])
+    await require_administrator(tx, actor, {("input", "orgUnitId"): key})
     check.done()
     assert key is not None
     today = await lock_tree(tx)
@@ -176,7 +176,7 @@ async def move_org_unit(
     parent_key = check.id(("input", "parentId"), parent_id, "OrgUnit")
     given_day = None if from_ is None else check.date(("input", "from"), from_)
     clean_reason = check.prose(("input", "reason"), reason)
-    await require_administrator(tx, actor, [each for each in (key, parent_key) if each is not None])
+    await require_administrator(tx, actor, {("input", "orgUnitId"): key, ("input", "parentId"): parent_key})
     check.done()
     assert key is not None
     assert parent_key is not None
@@ -256,7 +256,7 @@ async def edit_org_unit(
     )
     if isinstance(member_count, int):
         check_count(check, ("input", "memberCount"), member_count)
-    await require_administrator(tx, actor, [] if key is None else [key])
+    await require_administrator(tx, actor, {("input", "orgUnitId"): key})
     today = await lock_tree(tx)
     await check_code_is_free(tx, check, "org_units", clean_code, key)
     check.done()
@@ -314,7 +314,7 @@ async def close_org_unit(
     key = check.id(("input", "orgUnitId"), org_unit_id, "OrgUnit")
     day = check.date(("input", "lastDay"), last_day)
     clean_reason = check.prose(("input", "reason"), reason, required=True)
-    await require_administrator(tx, actor, [] if key is None else [key])
+    await require_administrator(tx, actor, {("input", "orgUnitId"): key})
     check.done()
     assert key is not None
     assert day is not None

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from service import audit
-from service.access import SYSTEM, Actor, Role
+from service.access import SYSTEM, Actor, Role, denied
 from service.audit import Change
 from service.checks import Check
 from service.errors import AccessDenied, Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
@@ -17,6 +17,7 @@ from service.events.rights import EVENT_VISIBLE, NOT_ENTITLED, REASONS
 from service.events.states import CYCLE_STATES, MOVES, STATE_NAMES, Move, event_code
 from service.reports.entries import distinct_ids
 from service.reports.rights import placed
+from service.reviews.rights import RESPONSIBLE
 from service.scoring.text import Text
 from tenants.database import Transaction
 
@@ -83,6 +84,7 @@ async def withdraw_event(tx: Transaction, actor: Actor, *, event_id: str, versio
     if row["proposed_person_id"] != actor.person_id:
         raise AccessDenied(
             Text(zh="只能由申报人本人撤回。", en="Only who proposed it takes it back."),
+            contacts=[Contact(Role.ORGANISER.value)],
             path=path,
             hint=Text(zh="他人可以不予认定。", en="Others may reject it."),
         )
@@ -106,7 +108,8 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
         placed(
             f"""
             SELECT ev.id, ev.cycle_id, ev.cycle_unit_id, ev.number, ev.title, ev.state, ev.version,
-                   ev.proposed_person_id, cy.state AS cycle_state, {NOT_ENTITLED} AS not_entitled
+                   ev.proposed_person_id, cy.state AS cycle_state, {NOT_ENTITLED} AS not_entitled,
+                   {RESPONSIBLE} AS responsible_id
             FROM events ev JOIN cycles cy ON cy.tenant_id = ev.tenant_id AND cy.id = ev.cycle_id
             WHERE ev.tenant_id = $1 AND ev.id = ANY ($2::uuid[]) AND {EVENT_VISIBLE}
             FOR SHARE OF cy
@@ -135,12 +138,14 @@ def _refuse_stale(rows: Sequence[asyncpg.Record], versions: Sequence[int], paths
 
 def _refuse_access(row: asyncpg.Record, path: Path) -> None:
     if row["not_entitled"] is not None:
-        raise AccessDenied(
+        raise denied(
             REASONS[row["not_entitled"]],
-            required_roles=[Role.ORGANISER.value, Role.ASSESSOR.value],
-            contacts=[Contact(Role.ORGANISER.value)],
+            [Role.ORGANISER, Role.ASSESSOR],
+            contacts=[
+                Contact(Role.ORGANISER.value),
+                *([Contact(Role.ASSESSOR.value, row["responsible_id"])] if row["responsible_id"] else []),
+            ],
             path=path,
-            hint=Text(zh="请联系考核办。", en="Ask the organiser."),
         )
 
 

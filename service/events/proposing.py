@@ -11,13 +11,14 @@ import asyncpg
 import orjson
 
 from service import audit
-from service.access import SYSTEM, Actor, Role
+from service.access import SYSTEM, Actor, Role, denied
 from service.checks import Check
-from service.errors import AccessDenied, Contact, IllegalState, NotFound, Path
+from service.errors import Contact, IllegalState, NotFound, Path
 from service.events.rights import AS_DEPARTMENT, AS_ORGANISER, AS_SECRETARY
 from service.events.states import CYCLE_STATES, KINDS, event_code
 from service.reports.entries import digest_of
 from service.reports.rights import OWN_UNIT, placed
+from service.reviews.rights import RESPONSIBLE
 from service.scoring.text import Text
 from tenants.database import Transaction
 from tenants.ids import uuid7s
@@ -149,7 +150,7 @@ async def _facts(tx: Transaction, actor: Actor, units: Sequence[UUID], leaves: S
                    li.code, li.name, li.rule, li.leaf, li.scheme_version_id = cy.scheme_version_id AS of_cycle,
                    {_APPLIES} AS applies, {_COUNTED_BY_A_LINE} AS by_a_line,
                    {AS_ORGANISER} AS organiser, {AS_DEPARTMENT} AS department, {AS_SECRETARY} AS secretary,
-                   {OWN_UNIT} AS own_unit
+                   {OWN_UNIT} AS own_unit, {RESPONSIBLE} AS responsible_id
             FROM (SELECT gv.indicator_id, gv.cycle_unit_id, gv.place, cu.cycle_id, cu.unit_id, cu.assessed,
                          cu.category_id, cu.name AS unit_name
                   FROM unnest($3::uuid[], $4::uuid[]) WITH ORDINALITY AS gv(cycle_unit_id, indicator_id, place)
@@ -220,7 +221,9 @@ def _refuse_access(path: Path, row: asyncpg.Record, kind: str) -> None:
         return
     if row["department"] and not row["own_unit"]:
         return
+    roles = [Role.ORGANISER, Role.ASSESSOR, *([Role.SECRETARY] if kind == "BONUS" else [])]
     if row["department"]:
+        roles = [Role.ORGANISER]
         text = Text(
             zh="责任单位不得为本单位申报，请由考核办申报。",
             en="A department proposes nothing about itself; the organiser does.",
@@ -235,13 +238,13 @@ def _refuse_access(path: Path, row: asyncpg.Record, kind: str) -> None:
             zh="事项由考核办、责任单位的评分员提出；加分也可由本单位的填报员申报。",
             en="The organiser or an assessor of the responsible department proposes events; a unit proposes its bonus.",
         )
-    roles = [Role.ORGANISER, Role.ASSESSOR, *([Role.SECRETARY] if kind == "BONUS" else [])]
-    raise AccessDenied(
+    units = {Role.ASSESSOR: row["responsible_id"], Role.SECRETARY: row["unit_id"]}
+    raise denied(
         text,
-        required_roles=[role.value for role in roles],
-        contacts=[Contact(Role.ORGANISER.value)],
+        roles,
+        # A leaf of no department is the organiser's alone.
+        contacts=[Contact(role.value, units.get(role)) for role in roles if units.get(role, role) is not None],
         path=(*path, "indicatorId"),
-        hint=Text(zh="请联系考核办。", en="Ask the organiser."),
     )
 
 

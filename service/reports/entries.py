@@ -9,10 +9,9 @@ import asyncpg
 import orjson
 
 from service import audit
-from service.access import SYSTEM, Actor
+from service.access import SYSTEM, Actor, Role, denied
 from service.checks import Check
 from service.errors import (
-    AccessDenied,
     Conflict,
     Contact,
     ErrorCode,
@@ -147,7 +146,7 @@ def refuse_locked(task: asyncpg.Record, path: Path) -> None:
     lock = LOCKS[task["lock"]]
     contacts = [Contact(lock.contact[0], task["lock_unit_id"])]
     if lock.code is ErrorCode.FORBIDDEN:
-        raise AccessDenied(lock.text, required_roles=[lock.contact[0]], contacts=contacts, path=path, hint=lock.hint)
+        raise denied(lock.text, [Role(lock.contact[0])], contacts=contacts, path=path)
     over = task["lock"] == "CYCLE_OVER"
     raise IllegalState(
         lock.text,

@@ -7,9 +7,9 @@ from uuid import UUID
 import asyncpg
 
 from service import audit
-from service.access import SYSTEM, Actor, Role
+from service.access import SYSTEM, Actor, Role, denied
 from service.checks import Check
-from service.errors import AccessDenied, Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
+from service.errors import Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
 from service.reports import findings
 from service.reports.entries import digest_of, distinct_ids, lock_tasks, refuse_locked
 from service.reports.rights import FILLS_SIDE, REPORT_VISIBLE, SECRETARY_OF_REPORT, WRITABLE_STATES, placed
@@ -146,9 +146,9 @@ async def _lock_report(tx: Transaction, actor: Actor, report_id: UUID | None) ->
     if row is None:
         raise NotFound(("input", "reportId"))
     if not row["own"]:
-        raise AccessDenied(
+        raise denied(
             Text(zh="填报表由本单位的填报员报送。", en="A report is submitted by a secretary of its unit."),
-            required_roles=[Role.SECRETARY.value],
+            [Role.SECRETARY],
             contacts=[Contact(Role.SECRETARY.value, row["unit_id"])],
             path=("input", "reportId"),
         )

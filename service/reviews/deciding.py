@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from service.access import Actor, Role
+from service.access import Actor, Role, denied
 from service.checks import Check
 from service.errors import AccessDenied, Conflict, Contact, ErrorCode, IllegalState, NotFound, Path, VersionConflict
 from service.reports.entries import pinned_items
@@ -25,7 +25,7 @@ from service.reviews.decisions import DECISIONS, Accept, Adjust, Award, Case, Ex
 from service.reviews.marks import FULL_MARKS
 from service.reviews.reading import read_cases
 from service.reviews.recording import record_reviews, write_reviews
-from service.reviews.rights import JUDGE, JUDGING_STATES, REASONS, REVIEWABLE_ROLES, ROUTE
+from service.reviews.rights import JUDGE, JUDGES, JUDGING_STATES, JUDGING_UNIT, REASONS, ROUTE
 from service.scoring.text import Text
 from tenants.database import Transaction
 
@@ -65,7 +65,8 @@ async def review_assessments(tx: Transaction, actor: Actor, *, reviews: Sequence
     if conflicts:
         raise VersionConflict(conflicts)
     for case in cases:
-        _refuse_stranger(actor, case)
+        if reason := _stranger(actor, case):
+            raise await _refusal(tx, case, reason)
     for case in cases:
         _refuse_state(case)
     adjusting = {case.row["scheme_version_id"] for case in cases if isinstance(case.decision, Adjust)}
@@ -112,9 +113,7 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
                    am.settled_details, cy.state AS cycle_state, cy.scheme_version_id, lf.name AS leaf, lf.rule,
                    {FULL_MARKS} AS full_marks,
                    jd.role, jd.unit_id, jd.role IS NULL AS stranger, {OWN_UNIT} AS own,
-                   (SELECT rr.route FROM ({ROUTE}) rr) AS route,
-                   (SELECT lr.unit_id FROM indicator_responsibles lr WHERE lr.tenant_id = $1
-                    AND lr.indicator_id = am.indicator_id ORDER BY lr.position LIMIT 1) AS responsible_id, jv.*
+                   (SELECT rr.route FROM ({ROUTE}) rr) AS route, jv.*
             FROM assessments am
             JOIN cycles cy ON cy.tenant_id = am.tenant_id AND cy.id = am.cycle_id
             JOIN indicators lf ON lf.tenant_id = am.tenant_id AND lf.id = am.indicator_id
@@ -135,8 +134,8 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
     return {row["id"]: row for row in rows}
 
 
-def _refuse_stranger(actor: Actor, case: Case) -> None:
-    """Refuse who may not judge the assessment, and note in which role the others do."""
+def _stranger(actor: Actor, case: Case) -> str | None:
+    """Why the actor may not judge the assessment; where it may, its role is noted."""
     row = case.row
     case.role, case.unit_id = row["role"] or "", row["unit_id"]
     # That a leaf does not apply (未抽查) is the organiser's to say as well, and to take back.
@@ -147,16 +146,25 @@ def _refuse_stranger(actor: Actor, case: Case) -> None:
         root = next((grant for grant in actor.grants if grant.at_root and grant.role is Role.ORGANISER), None)
         if root is not None and not root.narrowed:
             case.role, case.unit_id = root.role.value, root.unit_id
-    reason = "OWN_UNIT" if row["own"] else "" if case.role else f"NOT_{row['route']}"
-    if reason:
-        roles = REVIEWABLE_ROLES.get(reason, ())
-        unit_id = row["responsible_id"] if reason in ("NOT_DEPARTMENTAL", "NOT_AWARD") else None
-        raise AccessDenied(
-            REASONS[reason],
-            required_roles=roles,
-            contacts=[Contact(role, unit_id) for role in roles],
-            path=(*case.path, "assessmentId"),
-        )
+    if row["own"]:
+        return "OWN_UNIT"
+    return None if case.role else f"NOT_{row['route']}"
+
+
+async def _refusal(tx: Transaction, case: Case, reason: str) -> AccessDenied:
+    """The refusal of who may not judge the assessment, with the unit that does."""
+    unit_id = await tx.fetchval(
+        placed(f"SELECT ({JUDGING_UNIT}) FROM assessments am WHERE am.tenant_id = $1 AND am.id = $2", t="am"),
+        tx.tenant_id,
+        case.key,
+    )
+    roles = JUDGES[case.row["route"]]
+    return denied(
+        REASONS[reason],
+        roles,
+        contacts=[Contact(role.value, unit_id) for role in roles],
+        path=(*case.path, "assessmentId"),
+    )
 
 
 def _refuse_state(case: Case) -> None:

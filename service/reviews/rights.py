@@ -3,6 +3,7 @@
 Templates with places, as in `service.reports.rights`; {t} is the alias of a row of `assessments`.
 """
 
+from service.access import Role
 from service.reports.rights import ASSESSMENT_NARROWED, HELD, OWN_UNIT, SETTLED_STATES
 from service.scoring.text import Text
 
@@ -65,12 +66,27 @@ REASONS = {
 }
 """Why the viewer may not judge now, by name."""
 
-REVIEWABLE_ROLES = {
-    "NOT_TERRITORIAL": ("REVIEWER",),
-    "NOT_DEPARTMENTAL": ("ASSESSOR", "REVIEWER"),
-    "NOT_AWARD": ("ASSESSOR",),
-    "NOT_ORGANISER": ("ORGANISER",),
+JUDGES = {
+    "TERRITORIAL": (Role.REVIEWER,),
+    "DEPARTMENTAL": (Role.ASSESSOR, Role.REVIEWER),
+    "AWARD": (Role.ASSESSOR,),
+    "ORGANISER": (Role.ORGANISER,),
 }
+"""Roles that judge, by the route of the level."""
+
+RESPONSIBLE = """(SELECT lr.unit_id FROM indicator_responsibles lr
+    WHERE lr.tenant_id = {tenant} AND lr.indicator_id = {t}.indicator_id ORDER BY lr.position LIMIT 1)"""
+"""Of an assessment or an event: the department that comes first for its leaf; null without one."""
+
+JUDGING_UNIT = f"""SELECT CASE WHEN rt.route IN ('DEPARTMENTAL', 'AWARD') THEN {RESPONSIBLE}
+        WHEN rt.route = 'TERRITORIAL' THEN (
+            SELECT ca.ancestor_id FROM cycle_unit_ancestors ca
+            JOIN cycle_units cu ON cu.tenant_id = ca.tenant_id AND cu.cycle_id = {{t}}.cycle_id
+                 AND cu.unit_id = ca.ancestor_id AND (rt.unit_kind IS NULL OR cu.kind = rt.unit_kind)
+            WHERE ca.tenant_id = {{tenant}} AND ca.cycle_unit_id = {{t}}.cycle_unit_id AND ca.depth > 0
+            ORDER BY ca.depth LIMIT 1) END
+    FROM ({ROUTE}) rt"""
+"""Of an assessment: the unit that judges its present level; null where that is the organiser."""
 
 ROLE_REASON = f"""CASE WHEN {OWN_UNIT} THEN 'OWN_UNIT'
     WHEN NOT EXISTS ({JUDGE}) THEN 'NOT_' || (SELECT rr.route FROM ({ROUTE}) rr) END"""

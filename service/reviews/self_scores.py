@@ -9,9 +9,9 @@ import asyncpg
 import orjson
 
 from service import audit
-from service.access import Actor, Role
+from service.access import Actor, Role, denied
 from service.checks import Check
-from service.errors import AccessDenied, Conflict, Contact, ErrorCode, IllegalState, NotFound, Path, VersionConflict
+from service.errors import Conflict, Contact, ErrorCode, IllegalState, NotFound, Path, VersionConflict
 from service.reports.entries import digest_of, distinct_ids
 from service.reports.rights import (
     ASSESSMENT_NARROWED,
@@ -65,9 +65,9 @@ async def save_self_scores(tx: Transaction, actor: Actor, *, scores: Sequence[Se
         found.append(rows[key])
     for place, row in enumerate(found):
         if not row["own"]:
-            raise AccessDenied(
+            raise denied(
                 Text(zh="自评分由本单位的填报员填写。", en="Self scores are a matter of the unit's own secretary."),
-                required_roles=[Role.SECRETARY.value],
+                [Role.SECRETARY],
                 contacts=[Contact(Role.SECRETARY.value, row["unit_id"])],
                 path=(*path, str(place), "assessmentId"),
             )

@@ -440,6 +440,8 @@ def own_id(side: Side, key: str, type_name: str) -> str:
         "MoveOrgUnitInput.parentId": ids["units"]["root"],
         "CreateOrgUnitInput.parentId": ids["units"]["root"],
         "SubmitReportInput.reportId": ids["reports"]["b2"],
+        "EventInput.indicatorId": ids["indicators"]["bonus"],
+        "EventInput.cycleUnitId": ids["members"]["b1"],
         "ReviewInput.assessmentId": ids["assessments"]["b2", "members"]["id"],
         "GrantInput.unitId": ids["units"]["root"],
         "GrantRoleInput.holderId": ids["member"],
