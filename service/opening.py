@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from service import audit, schemes
+from service import audit, progress, schemes
 from service.errors import ErrorCode, IllegalState, Invalid, Issue
 from service.jobs import OPEN_CYCLE, JobRun
 from service.scoring.text import Text
@@ -97,6 +97,7 @@ async def open_cycle(run: JobRun) -> None:
         targets = await _hand_out_targets(tx, cycle)
         if targets:
             await _settle_what_is_assigned(tx, cycle, plan)
+        await progress.recount(tx, cycle_id)
         await tx.execute(
             """UPDATE cycles SET state = 'OPEN', opened_at = now(), version = version + 1
                WHERE tenant_id = $1 AND id = $2""",

@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import orjson
 
+from service import progress
 from service.access import Actor, HeldGrant, Role
 from service.ids import encode_id
 from tenants.database import Database
@@ -217,6 +218,11 @@ class OpenCycle:
             due,
             closes,
         )
+        await self.sql(
+            "UPDATE progress_counters SET due_at = $3 WHERE tenant_id = $1 AND cycle_id = $2 AND due_at < 'infinity'",
+            self.id,
+            due,
+        )
 
     async def set_state(self, state: str) -> None:
         """Put the cycle into a state."""
@@ -270,6 +276,7 @@ async def open_cycle(db: Database, tenant: District, *, due_in: int = 10, grace_
         members = _add_members(rows, cycle_id, units, categories, root_name)
         _add_tasks(rows, cycle_id, due_on, grace_days, units, members, items, leaves)
         await rows.insert(tx)
+        await progress.recount(tx, cycle_id)
     return OpenCycle(db, tenant, cycle_id, version_id, due_on, units, members, categories, items, leaves)
 
 

@@ -22,7 +22,7 @@ from schema.mapping import (
     table,
     value,
 )
-from schema.progress import NOT_SUBMITTED, UNIT_STATS, ProgressStats
+from schema.progress import NOT_SUBMITTED, OVERDUE, UNIT_STATS, ProgressStats
 from schema.scope import READERS, covers
 from service.reports.rights import REPORT_STATE, REPORT_VISIBLE
 
@@ -125,10 +125,12 @@ _UNIT_TASKS = "FROM tasks ct WHERE ct.tenant_id = {tenant} AND ct.cycle_unit_id 
 
 _SEEN = f"({{all}} OR {covers('{r}.id', *READERS)})"
 
-_OVERDUE = f"(SELECT count(*) {_UNIT_TASKS} AND ct.state IN {NOT_SUBMITTED} AND ct.due_at <= now() AND {_SEEN})"
+_OWN = """FROM progress_counters pc
+    WHERE pc.tenant_id = {tenant} AND pc.cycle_id = {r}.cycle_id AND pc.subject_id = {r}.id"""
 
-_SHARE = f"""coalesce((SELECT 1000000 * count(*) FILTER (WHERE ct.state IN ('SUBMITTED', 'SETTLED'))
-                              / nullif(count(*), 0) {_UNIT_TASKS} AND {_SEEN}), 0)"""
+_OVERDUE = f"(SELECT {OVERDUE} {_OWN} AND {_SEEN})"
+
+_SHARE = f"coalesce((SELECT 1000000 * sum(pc.submitted) / nullif(sum(pc.asked), 0) {_OWN} AND {_SEEN}), 0)"
 
 
 @enumeration("What units of a cycle can be sorted by.")

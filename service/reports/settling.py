@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from service.progress import AssessmentChange
 from service.reports.rights import SETTLED_STATES
 from tenants.database import Transaction
 
@@ -51,14 +52,15 @@ async def lock_leaves_of(tx: Transaction, task_ids: Collection[UUID]) -> None:
     )
 
 
-async def after_submission(tx: Transaction, task_ids: Collection[UUID]) -> None:
+async def after_submission(tx: Transaction, task_ids: Collection[UUID]) -> list[AssessmentChange]:
     """Make leaves ready whose values are all submitted, settle those that nobody reviews, and flag the settled ones.
 
-    A leaf that waits at a higher level begins anew at the first: what was accepted below is no longer what stands.
+    A leaf that waits at a higher level begins anew at the first: what was accepted below is no longer what stands. What
+    became of the leaves is for the counters.
     """
     affected = await tx.fetch(
         """
-        SELECT id FROM assessments WHERE tenant_id = $1 AND id IN (
+        SELECT id, state, changes_since_accepted > 0 AS changed FROM assessments WHERE tenant_id = $1 AND id IN (
             SELECT am.id FROM tasks ta
             JOIN indicator_items ii ON ii.tenant_id = ta.tenant_id AND ii.data_item_id = ta.data_item_id
             JOIN assessments am ON am.tenant_id = ta.tenant_id AND am.cycle_unit_id = ta.cycle_unit_id
@@ -69,7 +71,7 @@ async def after_submission(tx: Transaction, task_ids: Collection[UUID]) -> None:
         tx.tenant_id,
         list(task_ids),
     )
-    await tx.execute(
+    moved = await tx.fetch(
         f"""
         WITH judged AS (
             SELECT am.id, jv.*,
@@ -97,11 +99,14 @@ async def after_submission(tx: Transaction, task_ids: Collection[UUID]) -> None:
             changes_since_accepted = CASE ju.step WHEN 'FLAG' THEN am.changes_since_accepted + 1 ELSE 0 END,
             version = am.version + 1
         FROM judged ju WHERE am.tenant_id = $1 AND am.id = ju.id AND ju.step IS NOT NULL
+        RETURNING am.id, am.state, am.changes_since_accepted > 0 AS changed
         """,
         tx.tenant_id,
         [row["id"] for row in affected],
     )
     await settle_tasks(tx, [row["id"] for row in affected])
+    before = {row["id"]: (row["state"], row["changed"]) for row in affected}
+    return [AssessmentChange(row["id"], before[row["id"]], (row["state"], row["changed"])) for row in moved]
 
 
 async def settle_tasks(tx: Transaction, assessment_ids: Collection[UUID]) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from service import audit
+from service import audit, progress
 from service.access import SYSTEM, Actor, Role, denied
 from service.checks import Check
 from service.errors import Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
@@ -219,19 +219,23 @@ async def _submit(
         ), moved AS (
             UPDATE tasks ta SET state = 'SUBMITTED', days_late = greatest(ta.days_late, se.days),
                    return_review_id = NULL
-            FROM sent se WHERE ta.tenant_id = $1 AND ta.id = se.task_id RETURNING ta.report_id
+            FROM sent se WHERE ta.tenant_id = $1 AND ta.id = se.task_id
+            RETURNING ta.id, ta.report_id, ta.due_at, ta.days_late
         ), reported AS (
             UPDATE reports rp SET first_submitted_at = coalesce(rp.first_submitted_at, now()),
                    last_submitted_at = now(), submitted_by_id = $3, version = rp.version + 1
             WHERE rp.tenant_id = $1 AND rp.id IN (SELECT report_id FROM moved)
         )
-        SELECT id, revision, days FROM sent ORDER BY id
+        SELECT se.id, se.revision, se.days, mo.id AS task_id, mo.due_at, mo.days_late
+        FROM sent se JOIN moved mo ON mo.id = se.task_id ORDER BY se.id
         """,
         tx.tenant_id,
         ids,
         None if actor.id == SYSTEM else actor.id,
     )
-    await after_submission(tx, ids)
+    judged = await after_submission(tx, ids)
+    filled = [progress.submitted(row["task_id"], row["due_at"], row["days_late"]) for row in sent]
+    await progress.count(tx, filled, judged)
     late = sum(row["days"] > 0 for row in sent)
     await audit.append(
         tx,

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from service import progress
 from service.access import Actor, Role, denied
 from service.checks import Check
 from service.errors import AccessDenied, Conflict, Contact, ErrorCode, IllegalState, NotFound, Path, VersionConflict
@@ -74,10 +75,15 @@ async def review_assessments(tx: Transaction, actor: Actor, *, reviews: Sequence
     for case in cases:
         _decide(check, case, items)
     check.done()
-    await write_reviews(tx, actor, cases)
+    sent_back = await write_reviews(tx, actor, cases)
     settled = [case.key for case in cases if case.state in SETTLED_STATES]
     if settled:
         await settle_tasks(tx, settled)
+    judged = [
+        progress.AssessmentChange(case.key, (case.row["state"], case.row["changed"]), (case.state, False))
+        for case in cases
+    ]
+    await progress.count(tx, sent_back, judged)
     await record_reviews(tx, actor, cases)
     return [case.key for case in cases]
 
@@ -110,7 +116,8 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
         placed(
             f"""
             SELECT am.id, am.cycle_id, am.state, am.level, am.levels, am.version, am.settled_numbers,
-                   am.settled_details, cy.state AS cycle_state, cy.scheme_version_id, lf.name AS leaf, lf.rule,
+                   am.settled_details, am.changes_since_accepted > 0 AS changed,
+                   cy.state AS cycle_state, cy.scheme_version_id, lf.name AS leaf, lf.rule,
                    {FULL_MARKS} AS full_marks,
                    jd.role, jd.unit_id, jd.role IS NULL AS stranger, {OWN_UNIT} AS own,
                    (SELECT rr.route FROM ({ROUTE}) rr) AS route, jv.*

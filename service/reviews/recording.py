@@ -7,8 +7,9 @@ from uuid import UUID
 
 import orjson
 
-from service import audit
+from service import audit, progress
 from service.access import SYSTEM, Actor
+from service.progress import TaskChange
 from service.reports.entries import digest_of
 from service.reports.rights import SETTLED_STATES
 from service.reviews.decisions import DECISIONS, Accept, Case
@@ -37,8 +38,11 @@ def _settled(case: Case) -> tuple[str | None, str | None, str] | None:
     return orjson.dumps(written).decode(), orjson.dumps(details).decode(), revisions
 
 
-async def write_reviews(tx: Transaction, actor: Actor, cases: Sequence[Case]) -> None:
-    """Write the assessments as they are now, their reviews, and the tasks that are open again."""
+async def write_reviews(tx: Transaction, actor: Actor, cases: Sequence[Case]) -> list[TaskChange]:
+    """Write the assessments as they are now, their reviews, and the tasks that are open again.
+
+    What became of the tasks is for the counters.
+    """
     review_ids = uuid7s(len(cases))
     settled = [_settled(case) for case in cases]
     by_id = None if actor.id == SYSTEM else actor.id
@@ -100,14 +104,14 @@ async def write_reviews(tx: Transaction, actor: Actor, cases: Sequence[Case]) ->
         by_id,
         [_ids(case.item_ids) for case in cases],
     )
-    await _reopen(tx, cases, review_ids)
+    return await _reopen(tx, cases, review_ids)
 
 
 def _ids(ids: Sequence[UUID | None] | None) -> str:
     return orjson.dumps([str(key) for key in ids or () if key is not None]).decode()
 
 
-async def _reopen(tx: Transaction, cases: Sequence[Case], review_ids: Sequence[UUID]) -> None:
+async def _reopen(tx: Transaction, cases: Sequence[Case], review_ids: Sequence[UUID]) -> list[TaskChange]:
     """Open the tasks of returned leaves; one that several leaves send back has the latest of their days."""
     opened: dict[UUID, tuple[date, UUID]] = {}
     touched: list[UUID] = []
@@ -117,19 +121,23 @@ async def _reopen(tx: Transaction, cases: Sequence[Case], review_ids: Sequence[U
             for task_id in case.returned:
                 opened[task_id] = max(opened.get(task_id, (date.min, review_id)), (case.due_on, review_id))
     if not opened:
-        return
-    await tx.execute(
+        return []
+    rows = await tx.fetch(
         """
         WITH opened AS (
             UPDATE tasks ta SET state = 'RETURNED', return_review_id = g.review_id, due_on = g.due_on,
                 due_at = ((g.due_on + 1)::timestamp AT TIME ZONE te.time_zone),
                 closes_at = ((g.due_on + 1 + cy.grace_days)::timestamp AT TIME ZONE te.time_zone)
-            FROM unnest($2::uuid[], $3::uuid[], $4::date[]) AS g (task_id, review_id, due_on), tenants te, cycles cy
+            FROM unnest($2::uuid[], $3::uuid[], $4::date[]) AS g (task_id, review_id, due_on), tenants te, cycles cy,
+                 tasks was
             WHERE ta.tenant_id = $1 AND ta.id = g.task_id AND te.tenant_id = $1 AND cy.tenant_id = $1
-              AND cy.id = ta.cycle_id
+              AND cy.id = ta.cycle_id AND was.tenant_id = $1 AND was.id = ta.id
+            RETURNING ta.id, was.state, was.days_late, was.due_at AS was_due, ta.due_at
+        ), unsettled AS (
+            UPDATE tasks SET state = 'SUBMITTED'
+            WHERE tenant_id = $1 AND id = ANY ($5::uuid[]) AND NOT id = ANY ($2::uuid[]) AND state = 'SETTLED'
         )
-        UPDATE tasks SET state = 'SUBMITTED'
-        WHERE tenant_id = $1 AND id = ANY ($5::uuid[]) AND NOT id = ANY ($2::uuid[]) AND state = 'SETTLED'
+        SELECT id, state, days_late, was_due, due_at FROM opened
         """,
         tx.tenant_id,
         list(opened),
@@ -137,6 +145,13 @@ async def _reopen(tx: Transaction, cases: Sequence[Case], review_ids: Sequence[U
         [due_on for due_on, _ in opened.values()],
         touched,
     )
+    return [
+        change
+        for row in rows
+        for change in progress.sent_back(
+            row["id"], row["state"], row["days_late"], was_due=row["was_due"], due_at=row["due_at"]
+        )
+    ]
 
 
 async def record_reviews(tx: Transaction, actor: Actor, cases: Sequence[Case]) -> None:

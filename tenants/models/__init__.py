@@ -7,6 +7,7 @@ from tenants.models.events import Event
 from tenants.models.items import DataItem, DataItemResponsible
 from tenants.models.jobs import Job
 from tenants.models.members import Actor, Grant, Member, ServiceToken
+from tenants.models.progress import ProgressCounter
 from tenants.models.publications import Publication
 from tenants.models.rankings import (
     DecidedGrade,
@@ -61,6 +62,7 @@ __all__ = [
     "OrgUnit",
     "OrgUnitAncestor",
     "OrgUnitName",
+    "ProgressCounter",
     "Publication",
     "RankingRun",
     "Report",

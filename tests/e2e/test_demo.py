@@ -11,7 +11,9 @@ from service.demo.district import ROOT_CODE, ROOT_NAME, TENANT_CODE, TENANT_NAME
 from service.demo.library import library
 from service.demo.runner import run_demo
 from service.scoring import compute, parse_scheme
+from tenants.database import Database
 from tenants.provisioning import create_tenant, list_tenants
+from tests.counting import check_counters
 from tests.e2e.client import Client, Installation
 from tests.service.demo.engine import document, snapshot
 
@@ -112,6 +114,12 @@ def test_both_cycles_are_noticed_with_late_and_returned_values(
     assert sum(cycle["stats"]["submittedLate"] for cycle in cycles) > 0
     # What was returned and never sent again.
     assert sum(cycle["stats"]["returned"] for cycle in cycles) > 0
+
+
+@pytest.mark.usefixtures("printed")
+async def test_the_counters_of_both_cycles_equal_their_rows(owner_url: str, db: Database) -> None:
+    (found,) = [tenant for tenant in await list_tenants(owner_url) if tenant.code == TENANT_CODE]
+    assert await check_counters(db, found.id)
 
 
 def test_the_board_in_print_names_every_unit_and_the_second_run_prints_it_again_in_seconds(

@@ -10,6 +10,7 @@ from strawberry.types.execution import ExecutionResult
 
 from schema.context import open_context
 from schema.schema import build_schema
+from service import progress
 from service.access import Actor, Role
 from service.ids import encode_id
 from tenants.database import Database, Transaction
@@ -227,6 +228,7 @@ async def test_an_open_cycle_counts(db: Database, organiser: Caller, loaded: Loa
     await opened(db, actor(organiser), loaded.cycle_id)
     async with db.transaction(actor(organiser).tenant_id) as tx:
         await play(tx, loaded)
+        await progress.recount(tx, loaded.cycle_id)
     cycle = (await organiser.ask(OVERVIEW, id=cycle_id(loaded)))["cycle"]
     assert cycle["stats"] == {
         **NOTHING,
@@ -293,6 +295,7 @@ async def test_units_of_a_cycle(db: Database, organiser: Caller, loaded: Loaded)
     await opened(db, actor(organiser), loaded.cycle_id)
     async with db.transaction(actor(organiser).tenant_id) as tx:
         await play(tx, loaded)
+        await progress.recount(tx, loaded.cycle_id)
 
     async def units(**filter_: Any) -> list[str]:
         data = await organiser.ask(OVERVIEW, id=cycle_id(loaded), filter=filter_)
