@@ -12,6 +12,7 @@ from schema.graphiql import GraphiQL
 from schema.options import EndpointOptions
 from schema.schema import build_schema
 from schema.sockets import Sockets
+from service import logs
 from service.actors import Actors
 from service.errors import unauthenticated
 from service.language import choose_language
@@ -66,6 +67,7 @@ def entrance(settings: Settings, db: Database) -> Enter:
                     Text(zh="Authorization 的格式不对。", en="The Authorization header is not a bearer token.")
                 )
             actor = await actors.of(bearer[1], request_id=request_id)
+            logs.bind(tenant=actor.tenant_id)
         language = choose_language(accept_language, settings.language)
         return open_context(db, settings, actor=actor, language=language, request_id=request_id, held=True)
 

@@ -32,6 +32,7 @@ from schema.masking import Refusal
 from schema.options import DocumentLimits
 from schema.requests import GraphQLRequest
 from schema.trusted import TrustedError, read_manifest
+from service import metrics
 from service.errors import ErrorCode
 from service.language import Language
 from service.scoring.text import Text
@@ -158,6 +159,7 @@ class Documents:
         if self._trusted_only:
             raise _not_trusted(language)
         kept = self._kept.get(digest)
+        metrics.DOCUMENTS.labels("miss" if kept is None else "hit").inc()
         if kept is not None:
             self._kept.move_to_end(digest)
             return kept

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from schema import masking
 from schema.execution import Answer, Engine, OperationContext, encode
 from schema.masking import Refusal
+from schema.measuring import measured
 from schema.negotiation import GRAPHQL_RESPONSE, JSON, choose_media_type
 from schema.options import EndpointOptions
 from schema.requests import read_request
@@ -97,7 +98,8 @@ class GraphQLEndpoint:
             request.state.operation = f"{operation.type.value} {operation.name or '-'}"[:80]
             self._check_method(request.method, operation.type, language)
             self.engine.admit(operation, context)
-            return await self.engine.execute(operation, asked.variables, context, request_id)
+            running = self.engine.execute(operation, asked.variables, context, request_id)
+            return await measured(operation, context, running)
         finally:
             await context.close()
 

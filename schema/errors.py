@@ -14,6 +14,7 @@ from schema.registry import registered
 from schema.rows import Kind, make
 from schema.stock import load_row
 from service import errors as refusals
+from service import metrics
 from service.access import Role
 from service.errors import ErrorCode
 from service.language import say
@@ -191,6 +192,7 @@ else:
 
 async def as_error(context: Context, error: refusals.KaopingError) -> Error:
     """The typed error for a refusal, in the caller's language; what it shows is read as it is now."""
+    metrics.ERRORS.labels(error.code.value).inc()
     common: dict[str, Any] = {
         "code": error.code,
         "message": say(error.text, context.language),

@@ -20,6 +20,7 @@ from graphql import (
     VariableDefinitionNode,
 )
 
+from service import metrics
 from service.errors import ErrorCode, KaopingError
 from service.language import Language, say
 from service.scoring.text import Text
@@ -82,6 +83,7 @@ def error(
     **more: object,
 ) -> JsonError:
     """One error of a response. `path` leads into the input, `response_path` into the data; `more` joins extensions."""
+    metrics.ERRORS.labels(code.value).inc()
     made: JsonError = {"message": _shortened(say(text, language))}
     if locations:
         made["locations"] = [{"line": place.line, "column": place.column} for place in locations]

@@ -5,7 +5,8 @@ again for every operation, for every event, and now and then while nothing happe
 subscription, has a context of its own. A faulty document ends its operation, never the socket.
 
 Closes: 4400 a message without the right shape; 4401 not initialised, or the token has ended; 4403 the token does not
-hold; 4406 another protocol; 4408 no connection_init in time; 4409 an id that is in use; 4429 a second connection_init.
+hold; 4406 another protocol; 4408 no connection_init in time; 4409 an id that is in use; 4429 a second connection_init;
+1012 the process ends, and another one takes over: connect again.
 """
 
 import asyncio
@@ -24,14 +25,19 @@ from schema import masking
 from schema.endpoint import Enter, request_id_of
 from schema.execution import Answer, Engine, OperationContext, encode
 from schema.masking import Refusal
+from schema.measuring import announce, measured
 from schema.options import EndpointOptions
 from schema.requests import GraphQLRequest, read_request
 from service.errors import AccessDenied, ErrorCode
+from service.health import Ending
 from service.language import Language, choose_language
 from service.scoring.text import Text
 
 PROTOCOL = "graphql-transport-ws"
 LONGEST_ID = 128
+
+PASSING_SECONDS = 8.0
+"""How long queries and mutations under way may still take when the process ends."""
 
 logger = logging.getLogger("kaoping.sockets")
 
@@ -88,6 +94,8 @@ class Connection:
         self.asked_to_begin = False
         self.acknowledged = False
         self.operations: dict[str, asyncio.Task[None]] = {}
+        self.passing: set[asyncio.Task[None]] = set()
+        """Queries and mutations under way, which end by themselves."""
         self._sending = asyncio.Lock()
         self._ending: asyncio.Future[_Close] = asyncio.get_running_loop().create_future()
 
@@ -98,7 +106,9 @@ class Connection:
 
     async def serve(self) -> None:
         """Read messages until either side closes; then stop every operation and wait for its clean-up."""
-        chores = [asyncio.create_task(each) for each in (self._await_init(), self._ping(), self._recheck())]
+        chores = [
+            asyncio.create_task(each) for each in (self._await_init(), self._ping(), self._recheck(), self._leave())
+        ]
         reading = asyncio.create_task(self._read())
         try:
             ends: list[asyncio.Future[Any]] = [reading, self._ending]
@@ -255,8 +265,12 @@ class Connection:
             operation = self.engine.prepare(asked, self.language)
             self.engine.admit(operation, context)
             if operation.type is not OperationType.SUBSCRIPTION:
-                answer = await self.engine.execute(operation, asked.variables, context, self.request_id)
-                return await self._next(id_, answer)
+                running = self.engine.execute(operation, asked.variables, context, self.request_id)
+                if task := asyncio.current_task():
+                    self.passing.add(task)
+                    task.add_done_callback(self.passing.discard)
+                return await self._next(id_, await measured(operation, context, running))
+            announce(operation, context)
             answers = self.engine.subscribe(
                 operation, asked.variables, context, self.request_id, fresh=self.open_context
             )
@@ -303,6 +317,16 @@ class Connection:
             except Exception:
                 # The database is away: whether the token holds will be seen at the next turn.
                 logger.warning("Socket %s: the token could not be checked.", self.request_id, exc_info=True)
+
+    async def _leave(self) -> None:
+        """End the socket when the process is to end; what ends by itself may end first, for a short time."""
+        ending: Ending | None = self.socket.scope.get("state", {}).get("ending")
+        if ending is None:
+            return
+        await ending.closing.wait()
+        if self.passing:
+            await asyncio.wait(set(self.passing), timeout=PASSING_SECONDS)
+        self.end(_Close(1012, "The service restarts; connect again"))
 
 
 def _id_of(message: Mapping[str, Any]) -> str:

@@ -1,18 +1,16 @@
-"""The HTTP application: addresses, request ids, security headers, access log, health (应用).
+"""The HTTP application: addresses, request ids, security headers, access log, metrics (应用).
 
 It is handed the GraphQL application and knows nothing of it but its addresses: /graphql and /graphiql.
 """
 
-import asyncio
 import contextlib
 import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -23,15 +21,14 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs, metrics, telemetry
 from service.doorbell import Doorbell
 from service.errors import ErrorCode
+from service.health import METRICS, Ending, Health, answer, database_check
 from service.language import choose_language, say
 from service.scoring.text import Text
 from service.settings import Settings
 from tenants.database import Database
-
-READY_SECONDS = 2.0
-"""How long a check of readiness may take."""
 
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -41,6 +38,9 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 """On every response, unless it brought its own."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+"""Methods that metrics tell apart."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _PREFLIGHT_SECONDS = 3600
@@ -57,25 +57,11 @@ _UNSUITABLE = (
 access_log = logging.getLogger("kaoping.access")
 logger = logging.getLogger("kaoping.app")
 
-Check = Callable[[], Awaitable[object]]
 
-
-def create_app(settings: Settings, db: Database, graphql: ASGIApp) -> Starlette:
-    """The application over an open database; the caller opens and closes that."""
+def create_app(settings: Settings, db: Database, graphql: ASGIApp, health: Health | None = None) -> Starlette:
+    """The application over an open database; the caller opens and closes that, and may share `health` with it."""
     language = settings.language
-
-    async def live(_: Request) -> Response:
-        """Whether the process answers at all; a restart would not mend anything else."""
-        return _json({"status": "live"})
-
-    async def ready(request: Request) -> Response:
-        """Whether requests can be served now. Redis is not asked: without it work is only delayed."""
-        checks: dict[str, Check] = {"database": lambda: db.fetch_global("SELECT 1")}
-        results = await check_all(checks)
-        failed = [name for name, result in results.items() if result != "ok"]
-        if failed:
-            logger.warning("Not ready: %s", results, extra={"request_id": request.state.request_id})
-        return _json({"status": "unready" if failed else "ready", "checks": results}, 503 if failed else 200)
+    health = health or Health(Ending(), {"database": database_check(db)})
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -83,7 +69,7 @@ def create_app(settings: Settings, db: Database, graphql: ASGIApp) -> Starlette:
         code, text = _UNKNOWN if error.status_code == 404 else _UNSUITABLE
         extensions = {"code": code.value, "path": None, "hint": None}
         body = {"errors": [{"message": say(text, chosen), "extensions": extensions}]}
-        return _json(body, error.status_code, {**(error.headers or {}), "content-language": chosen})
+        return answer(body, error.status_code, {**(error.headers or {}), "content-language": chosen})
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -93,13 +79,14 @@ def create_app(settings: Settings, db: Database, graphql: ASGIApp) -> Starlette:
             return
         doorbell = Doorbell(settings.redis_url.get_secret_value())
         db.announced = doorbell.announced
+        health.helpful["redis"] = doorbell.answers
         try:
             yield
         finally:
             db.announced = None
             await doorbell.close()
 
-    middleware = [Middleware(Envelope, language=language)]
+    middleware = [Middleware(Envelope, language=language, ending=health.ending)]
     if settings.origins:
         cors = Middleware(
             CORSMiddleware,
@@ -117,27 +104,13 @@ def create_app(settings: Settings, db: Database, graphql: ASGIApp) -> Starlette:
             WebSocketRoute("/graphql", api),
             Route("/graphiql", api),
             Route("/graphiql/{file}", api),
-            Route("/livez", live),
-            Route("/readyz", ready),
+            *health.routes(),
+            *([METRICS] if settings.metrics_port and settings.metrics_port == settings.port else []),
         ],
         middleware=middleware,
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,
     )
-
-
-async def check_all(checks: dict[str, Check]) -> dict[str, str]:
-    """`ok` or what is wrong (the kind of error, never its words), by name; none takes longer than READY_SECONDS."""
-
-    async def one(check: Check) -> str:
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await check()
-        except Exception as error:
-            return type(error).__name__
-        return "ok"
-
-    return dict(zip(checks, await asyncio.gather(*map(one, checks.values())), strict=True))
 
 
 class _Application:
@@ -156,9 +129,10 @@ class Envelope:
     The line names address, method, status, time and operation; no account, no network address, nothing that was sent.
     """
 
-    def __init__(self, app: ASGIApp, language: Any) -> None:
+    def __init__(self, app: ASGIApp, language: Any, ending: Ending) -> None:
         self.app = app
         self.language = language
+        self.ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -169,17 +143,23 @@ class Envelope:
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
+        state["ending"] = self.ending
+        logs.bind(request_id=request_id)
         began = time.perf_counter()
         seen: dict[str, int] = {"bytes": 0}
 
         async def wrapped(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
                 seen["status"] = message.get("status", 101)
+                telemetry.note_status(seen["status"])
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 if message["type"] == "http.response.start":
                     for name, value in HEADERS.items():
                         headers.setdefault(name, value)
+                    if self.ending.told.is_set():
+                        # So that clients leave before the connection is closed under them.
+                        headers["connection"] = "close"
                     headers["server-timing"] = f"app;dur={(time.perf_counter() - began) * 1000:.1f}"
             elif message["type"] == "http.response.body":
                 seen["bytes"] += len(message.get("body", b""))
@@ -187,22 +167,34 @@ class Envelope:
                 seen["close"] = message.get("code", 1000)
             await send(message)
 
+        socket = scope["type"] == "websocket"
+        if socket:
+            self.ending.socket_opened()
+        else:
+            metrics.HTTP_OPEN.inc()
         try:
-            await self.app(scope, receive, wrapped)
+            with telemetry.request_span(scope):
+                await self.app(scope, receive, wrapped)
         except Exception:
             logger.exception("Request failed.", extra={"request_id": request_id})
             if "status" in seen or scope["type"] != "http":
                 raise
             await self._internal(scope, request_id)(scope, receive, wrapped)
         finally:
-            self._log(scope, request_id, seen, (time.perf_counter() - began) * 1000)
+            seconds = time.perf_counter() - began
+            if socket:
+                self.ending.socket_closed()
+            else:
+                metrics.HTTP_OPEN.dec()
+                _count(scope, seen.get("status", 500), seconds)
+            self._log(scope, request_id, seen, seconds * 1000)
 
     def _internal(self, scope: Scope, request_id: str) -> Response:
         accepted = MutableHeaders(scope=scope).get("accept-language")
         text = Text(zh="服务内部错误，已记入日志。", en="A fault of ours; it is in the log.")
         extensions = {"code": ErrorCode.INTERNAL.value, "path": None, "hint": None, "requestId": request_id}
         message = say(text, choose_language(accepted, self.language))
-        return _json({"errors": [{"message": message, "extensions": extensions}]}, 500)
+        return answer({"errors": [{"message": message, "extensions": extensions}]}, 500)
 
     def _log(self, scope: Scope, request_id: str, seen: dict[str, int], milliseconds: float) -> None:
         extra: dict[str, object] = {
@@ -220,6 +212,10 @@ class Envelope:
         access_log.log(level, "Request", extra=extra)
 
 
-def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    own = {"cache-control": "no-store", **(headers or {})}
-    return Response(orjson.dumps(body), status, own, media_type="application/json")
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    """Measure an HTTP request."""
+    method = scope["method"] if scope["method"] in METHODS else metrics.OTHER
+    # The file's name behind /graphiql/ is whatever somebody typed.
+    route = f"/{scope['path'].split('/')[1]}" if "endpoint" in scope else metrics.OTHER
+    metrics.HTTP_REQUESTS.labels(method, route, f"{status // 100}xx").inc()
+    metrics.HTTP_SECONDS.labels(method, route).observe(seconds)

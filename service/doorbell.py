@@ -88,6 +88,10 @@ class Doorbell:
         self.rung += 1
         return True
 
+    async def answers(self) -> None:
+        """Ask whether Redis is there; raises where it is not."""
+        await self._redis.ping()
+
     def announced(self, tenant_id: UUID, what: Sequence[object]) -> None:
         """Ring for the jobs among the announcements of a commit, without waiting: for `Database.announced`."""
         for due in what:

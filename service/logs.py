@@ -1,10 +1,13 @@
 """Log lines on standard error: for people, or one JSON object each for machines (日志).
 
-They carry no secrets and nothing of what districts enter: names of things that happened, ids, durations, errors.
+They carry no secrets and nothing of what districts enter: names of things that happened, ids, durations, errors. The
+ids of the request, tenant, operation and job that a line belongs to stand on it by themselves, once they are bound.
 """
 
 import logging
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -14,6 +17,14 @@ LogFormat = Literal["text", "json"]
 
 # What every record has; all else was given by the caller as `extra` and is shown.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+
+
+_bound: ContextVar[Mapping[str, object]] = ContextVar("bound_ids", default={})  # noqa: B039  # never changed in place
+
+
+def bind(**ids: object) -> None:
+    """Put these ids on every line of this task from now on, and of those that it starts."""
+    _bound.set({**_bound.get(), **ids})
 
 
 def configure(*, form: LogFormat, level: str) -> None:
@@ -29,7 +40,8 @@ def configure(*, form: LogFormat, level: str) -> None:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _USUAL and not name.startswith("_")}
+    given = {name: value for name, value in vars(record).items() if name not in _USUAL and not name.startswith("_")}
+    return {**_bound.get(), **given}
 
 
 def _time(record: logging.LogRecord) -> str:

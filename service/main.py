@@ -11,17 +11,18 @@ from service.cli.score import score_command
 from service.cli.servers import embedded_group
 from service.cli.serving import serve_command, worker_command
 from service.cli.tenants import migrate_command, tenant_group
+from service.health import Health
 from service.settings import Settings
 from tenants.database import Database
 
 
-async def compose(settings: Settings, db: Database) -> ASGIApp:
+async def compose(settings: Settings, db: Database, health: Health) -> ASGIApp:
     """The application: what Kaoping does, with the GraphQL endpoint over it."""
     # Loaded by the one command that serves: building the schema takes longer than most commands take altogether.
     from schema.asgi import create_graphql
     from service.app import create_app
 
-    return create_app(settings, db, create_graphql(settings, db))
+    return create_app(settings, db, create_graphql(settings, db), health)
 
 
 @click.group(

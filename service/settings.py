@@ -1,14 +1,16 @@
 """All settings of the program in one typed place (设置).
 
-Each comes from an environment variable named `KAOPING_` and its name below in capitals. With none of the three
-addresses of servers (database, owner, Redis) set, the program runs on embedded servers in its data folder; with one of
-them set, on servers of one's own, and each command says which of the others it lacks: the API and the workers never
-need the owner's credentials. All faults are named at once.
+Each comes from an environment variable named `KAOPING_` and its name below in capitals; a secret may stand in a file
+instead, named by the same variable with `_FILE` at its end. With none of the three addresses of servers (database,
+owner, Redis) set, the program runs on embedded servers in its data folder; with one of them set, on servers of one's
+own, and each command says which of the others it lacks: the API and the workers never need the owner's credentials. All
+faults are named at once.
 """
 
 import os
 import secrets
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -64,6 +66,12 @@ def _absolute(value: Path | None) -> Path | None:
 def _number(value: object) -> object:
     # An environment holds text only, which a Literal of numbers does not take.
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _web_address(value: str | None) -> str | None:
+    if value is not None and urlsplit(value).scheme not in ("http", "https"):
+        raise ValueError("an address that begins with http:// or https:// is wanted")
+    return value and value.rstrip("/")
 
 
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
@@ -133,6 +141,35 @@ class Settings(BaseSettings):
     pool_size: int = Field(
         default=10, ge=2, le=200, description="Connections to PostgreSQL per process, at most. Keep the sum in mind."
     )
+    drain_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=300,
+        description=(
+            "How long after SIGTERM the API goes on as before, only unready, so that load balancers notice; by default "
+            "5, and 0 on embedded servers."
+        ),
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description=(
+            "The port of /metrics, and of probes beside it, for `kaoping serve` and `kaoping worker`; 0 takes a free "
+            "one, the API's own port shows /metrics there. Without it there is no /metrics."
+        ),
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", min_length=1, description="The address that the metrics port listens on."
+    )
+    otlp_endpoint: Annotated[str | None, AfterValidator(_web_address)] = Field(
+        default=None,
+        description="Where traces go, by OTLP over HTTP: `http://collector:4318`. Needs the extra `telemetry`.",
+    )
+    issuer_http: bool = Field(
+        default=False,
+        description="Whether issuers of tokens may be asked by plain http, and not on this machine alone.",
+    )
     log_format: LogFormat = Field(default="text", description="Log lines for people (`text`) or for machines (`json`).")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least serious log line that is written."
@@ -150,6 +187,11 @@ class Settings(BaseSettings):
     def graphiql_enabled(self) -> bool:
         """GRAPHIQL as it was set, or its default."""
         return self.embedded if self.graphiql is None else self.graphiql
+
+    @property
+    def drain(self) -> float:
+        """DRAIN_SECONDS as it was set, or its default."""
+        return (0.0 if self.embedded else 5.0) if self.drain_seconds is None else self.drain_seconds
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -186,32 +228,71 @@ class Settings(BaseSettings):
                 "KAOPING_TRUSTED_ONLY is set, but no document is trusted. Name the manifest in "
                 "KAOPING_TRUSTED_DOCUMENTS."
             )
+        if self.otlp_endpoint is not None and find_spec("opentelemetry.sdk") is None:
+            faults.append(
+                "KAOPING_OTLP_ENDPOINT is set, but the program was installed without what sends traces. "
+                "Install kaoping[telemetry], or unset it."
+            )
         return faults
 
     @classmethod
-    def read(cls, *, needs: Sequence[Address] = (), **overrides: object) -> Self:
+    def read(cls, *, needs: Sequence[Address] = (), signs: bool = True, **overrides: object) -> Self:
         """The settings of the environment, with `overrides` (options of a command line) above them.
 
         needs: addresses that must be there besides the database's, where servers of one's own are used.
+        signs: whether a signing key is made where none is set.
         Raises SettingsError, which names every fault.
         """
-        given = {name: value for name, value in overrides.items() if value is not None}
+        from_files, unreadable = cls._read_files()
+        given = {**from_files, **{name: value for name, value in overrides.items() if value is not None}}
         try:
             settings = cls(**given)  # type: ignore[arg-type]  # judged by the model itself
         except ValidationError as error:
             bad = {str(fault["loc"][0]): fault["msg"] for fault in error.errors()}
             # The message of pydantic repeats the input, which may be a secret: only our words and the reason are said.
-            faults = [f"{PREFIX}{name.upper()}: {_reason(message)}" for name, message in bad.items()]
+            faults = [f"{_variable(name)}: {_reason(message)}" for name, message in bad.items()]
             # With stand-ins for what could not be read, the rest is judged as well.
             usable = {name: _STAND_INS.get(name, cls.model_fields[name].default) for name in bad}
             rest = cls(**{**given, **usable})
-            raise SettingsError(faults + rest.faults(needs)) from None
-        if faults := settings.faults(needs):
+            raise SettingsError(unreadable + faults + rest.faults(needs)) from None
+        if faults := unreadable + settings.faults(needs):
             raise SettingsError(faults)
-        if settings.signing_key is None and not settings.embedded:
+        if signs and settings.signing_key is None and not settings.embedded:
             # Right for one machine. Several need the same key from their environment, which README says.
-            return settings.model_copy(update={"signing_key": SecretStr(generated_signing_key(settings.data))})
+            try:
+                key = generated_signing_key(settings.data)
+            except OSError as error:
+                raise SettingsError(
+                    [
+                        f"KAOPING_SIGNING_KEY is missing, and none can be kept in {settings.data}: {error.strerror}. "
+                        "Set it, to the same for all processes."
+                    ]
+                ) from None
+            return settings.model_copy(update={"signing_key": SecretStr(key)})
         return settings
+
+    @classmethod
+    def _read_files(cls) -> tuple[dict[str, str], list[str]]:
+        """Secrets that stand in files, as orchestrators mount them, and what is wrong with those files."""
+        found, faults = {}, []
+        for name in SECRETS:
+            variable = f"{_variable(name)}_FILE"
+            path = os.environ.get(variable)
+            if not path:
+                continue
+            try:
+                found[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not text"
+                faults.append(f"{variable}: {path} cannot be read: {reason}. Mount the secret there, or unset it.")
+            else:
+                if not found[name]:
+                    faults.append(f"{variable}: {path} is empty. Write the secret into it, or unset it.")
+                elif os.environ.get(_variable(name), found[name]) not in ("", found[name]):
+                    faults.append(f"{_variable(name)} and {variable} contradict each other. Set one of them.")
+            # With a stand-in the rest is judged as well, and nothing is called missing that was only not read.
+            found[name] = found.get(name) or _STAND_INS[name]
+        return found, faults
 
     def on(self, servers: Servers) -> Self:
         """The same settings with the addresses of running embedded servers and the folder's signing key filled in."""
@@ -221,6 +302,7 @@ class Settings(BaseSettings):
                 "database_owner_url": SecretStr(servers.database_owner_url),
                 "redis_url": SecretStr(servers.redis_url),
                 "graphiql": self.graphiql_enabled,
+                "drain_seconds": self.drain,
                 "signing_key": self.signing_key or SecretStr(generated_signing_key(self.data)),
             }
         )
@@ -235,11 +317,19 @@ class Settings(BaseSettings):
         return result
 
 
+SECRETS = (*ADDRESSES, "signing_key")
+"""Settings that may stand in a file."""
+
 _STAND_INS = {
     "database_url": "postgresql://app@unread",
     "database_owner_url": "postgresql://owner@unread",
     "redis_url": "redis://unread",
+    "signing_key": "*" * SIGNING_KEY_BYTES,
 }
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
 
 
 def _reason(message: str) -> str:

@@ -20,11 +20,13 @@ from uuid import UUID
 from arq import Worker
 from arq.worker import func
 
-from service import jobs
+from service import jobs, logs, metrics, telemetry
 from service.doorbell import QUEUE, Doorbell, decode, encode, redis_settings
+from service.health import Ending, Health, database_check
 from service.jobs import Claim, JobRun, Kind, Stopped
 from service.pulse import Pulse
 from service.scoring.text import Text
+from service.serving import door
 from service.settings import Settings
 from tenants.database import Database
 
@@ -45,6 +47,9 @@ RING_AGAIN_SECONDS = 5.0
 
 DRAIN_SECONDS = 25.0
 """How long a worker that was told to end waits for its jobs before it gives them back."""
+
+STALLED_SECONDS = 15.0
+"""A worker whose dispatcher has not got through for so long is unready."""
 
 REDIS_PAUSE_SECONDS = 1.0
 """Pause before arq is started again after Redis was lost."""
@@ -69,6 +74,7 @@ async def run_worker(settings: Settings, *, kinds: Mapping[str, Kind[Any]] = job
     if settings.database_url is None or settings.redis_url is None:
         raise ValueError("A worker needs the addresses of running servers.")
     database_url, redis_url = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
+    stop_tracing = telemetry.start(settings, "worker")
     db = await Database.connect(database_url, max_size=max(settings.pool_size, 2 * SLOTS))
     doorbell = Doorbell(redis_url)
     db.announced = doorbell.announced
@@ -79,18 +85,23 @@ async def run_worker(settings: Settings, *, kinds: Mapping[str, Kind[Any]] = job
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, functools.partial(_told_to_end, ended, worker))
     pulse.start()
+    health = Health(Ending(), {"database": database_check(db), "dispatcher": worker.looks}, {"redis": doorbell.answers})
+    metrics.watch_pool(db.use)
     loops = [asyncio.create_task(worker.dispatch()), asyncio.create_task(_listen(redis_url, worker))]
     log.info("The worker is ready.")
     try:
-        await ended.wait()
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        await worker.drain(DRAIN_SECONDS)
+        async with door(settings, health):
+            await ended.wait()
+            health.ending.told.set()
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await worker.drain(DRAIN_SECONDS)
     finally:
         pulse.end()
         await doorbell.close()
         await db.close()
+        await asyncio.to_thread(stop_tracing)
     log.info("The worker has ended.")
 
 
@@ -182,6 +193,7 @@ class JobWorker:
         self._closed = False
         self._look = asyncio.Event()
         self._rung: dict[tuple[UUID, int], float] = {}
+        self._looked = time.monotonic()
 
     @property
     def has_room(self) -> bool:
@@ -204,6 +216,11 @@ class JobWorker:
 
     # --- the dispatcher ---
 
+    async def looks(self) -> None:
+        """Raise where the dispatcher has not been able to look at the rows for a while."""
+        if time.monotonic() - self._looked > STALLED_SECONDS:
+            raise TimeoutError
+
     async def dispatch(self) -> None:
         """Look after the rows of all tenants, for ever."""
         reaped = -LOOK_SECONDS
@@ -215,6 +232,7 @@ class JobWorker:
                     await jobs.reap(self._db)
                     reaped = time.monotonic()
                 await self._hand_out(eager=took_some)
+                self._looked = time.monotonic()
             except Exception:
                 log.exception("The dispatcher could not look at the jobs; it tries again in a moment.")
             with contextlib.suppress(TimeoutError):
@@ -246,13 +264,15 @@ class JobWorker:
             return
         if claimed is None:
             return
+        logs.bind(tenant=tenant_id, job=job_id)
         log.info("Job %s (%s, tenant %s) starts, attempt %d.", job_id, claimed.kind, tenant_id, claimed.attempts)
         started = time.monotonic()
         run = JobRun(self._db, claimed, self._kinds[claimed.kind])
         self._runs.add(run)
         self._pulse.watch(run)
         try:
-            outcome = await self._attempt(run)
+            with telemetry.job_span(claimed.kind, job_id, claimed.traceparent):
+                outcome = await self._attempt(run)
         finally:
             run.settling = True
             self._pulse.forget(run)

@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -116,11 +117,43 @@ class ReadTransaction:
                     await self._pool.release(connection)
 
 
+class Statement(Protocol):
+    """What an observer of statements is told: the text without values, the seconds it took, what went wrong."""
+
+    query: str
+    elapsed: float
+    exception: BaseException | None
+
+
+_observer: Callable[[Statement], None] | None = None
+
+
+def observe_statements(observer: Callable[[Statement], None] | None) -> None:
+    """Have every statement of connections that are opened from now on told, in the context of whoever sent it."""
+    global _observer  # one per process, as connections come and go
+    _observer = observer
+
+
 class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """Spares the round trip of a reset at each release: nothing here sets session state outside a transaction."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if _observer is not None:
+            self.add_query_logger(_observer)
+
     def get_reset_query(self) -> str:
         return ""
+
+
+@dataclass(frozen=True)
+class PoolUse:
+    """How the connections of a pool are used: there are, lie idle, are waited for, and may be at most."""
+
+    size: int
+    idle: int
+    waiting: int
+    most: int
 
 
 class Database:
@@ -159,6 +192,12 @@ class Database:
             await client.close()
             raise
         return database
+
+    def use(self) -> PoolUse:
+        """How the connections are used at this moment."""
+        # asyncpg tells all but who waits: those stand before the queue of its connections.
+        waiting = sum(not getter.done() for getter in self.pool._queue._getters)
+        return PoolUse(self.pool.get_size(), self.pool.get_idle_size(), waiting, self.pool.get_max_size())
 
     async def close(self) -> None:
         """Close all connections."""

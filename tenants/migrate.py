@@ -5,6 +5,7 @@ one transaction that first takes an advisory lock. A crash leaves nothing, and o
 """
 
 import contextlib
+import pkgutil
 from dataclasses import dataclass
 from importlib import resources
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
 from tortoise.transactions import in_transaction
 
+from tenants import migrations
 from tenants.config import tortoise_config
 
 # Any constant number; it only has to be the same in every copy of the program.
@@ -36,6 +38,18 @@ class Migrated:
 def roles_sql() -> str:
     """SQL that makes the roles; run by an administrator of the database server."""
     return resources.files("tenants").joinpath("roles.sql").read_text(encoding="utf-8")
+
+
+def program_migrations() -> list[str]:
+    """Names of the migrations that this program was written for, in order."""
+    return sorted(module.name for module in pkgutil.iter_modules(migrations.__path__) if module.name[:1].isdigit())
+
+
+MISSING_SQL = """
+SELECT name FROM unnest($1::text[]) AS wanted (name)
+WHERE name NOT IN (SELECT name FROM tortoise_migrations WHERE app = 'tenants') ORDER BY name
+"""
+"""Which of the named migrations the database lacks. It may have more: those of a newer program fit this one as well."""
 
 
 async def migrate(owner_url: str, app_url: str) -> Migrated:

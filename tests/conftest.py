@@ -36,6 +36,7 @@ def settings() -> Iterator[Settings]:
         needs=["database_owner_url", "redis_url"],
         signing_key="a key for tests only, of 32 bytes or more",
         language="en",
+        drain_seconds=0,
     )
     if not own.embedded:
         asyncio.run(_migrated(own))

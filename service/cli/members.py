@@ -105,7 +105,7 @@ def member_create(
             grants=await _specs(tx, wanted),
         )
 
-    with running(Settings.read(data=data)) as settings:
+    with running(Settings.read(signs=False, data=data)) as settings:
         member_id = run(lambda: in_tenant(settings, tenant, create))
     if as_json:
         made = {} if password_stdin else {"password": password}
@@ -174,7 +174,7 @@ def token_create(
             member_id=await _member_id(tx, member) if member else None,
         )
 
-    with running(Settings.read(data=data)) as settings:
+    with running(Settings.read(signs=False, data=data)) as settings:
         made = run(lambda: in_tenant(settings, tenant, create))
     if as_json:
         print_json(

@@ -1,5 +1,6 @@
 """`kaoping serve` and `kaoping worker`: the two processes that Kaoping consists of (接口服务与后台进程)."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,22 +10,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from service import logs
-from service.cli.common import Failure, app_url, data_option, documented, running, secret
-from service.doorbell import Doorbell
+from service import logs, telemetry
+from service.cli.common import app_url, data_option, documented, running
+from service.health import Ending, Health, database_check
+from service.serving import address_of, listening, serve_api
 from service.settings import Settings
 from tenants.database import Database
 
-DRAIN_SECONDS = 25
-"""How long requests under way may still take after SIGTERM."""
-
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
-Compose = Callable[[Settings, Database], Awaitable[ASGIApp]]
+Compose = Callable[[Settings, Database, Health], Awaitable[ASGIApp]]
 """Makes the application over an open database; given by `service.main`, which alone knows the GraphQL endpoint."""
 
 
@@ -40,8 +38,9 @@ def serve_command(compose: Compose) -> click.Command:
     def serve(host: str | None, port: int | None, with_parent: bool, data: Path | None) -> None:
         """Serve the GraphQL API at /graphql.
 
-        Ends by SIGTERM or Ctrl-C: no new requests are taken, those under way may finish within 25 seconds. Rankings and
-        other jobs are done by `kaoping worker`, of which any number may run.
+        Ends by SIGTERM or Ctrl-C. After SIGTERM it goes on for KAOPING_DRAIN_SECONDS and is only unready; then
+        WebSockets are closed (1012: connect again), no new requests are taken, and those under way may finish within 25
+        seconds. Probes are /livez and /readyz. Rankings and other jobs are done by `kaoping worker`.
 
         \b
         Examples:
@@ -51,7 +50,7 @@ def serve_command(compose: Compose) -> click.Command:
         settings = Settings.read(needs=["redis_url"], host=host, port=port, data=data)
         logs.configure(form=settings.log_format, level=settings.log_level)
         _prepare(with_parent)
-        with _listening(settings.host, settings.port) as listener, running(settings) as ready:
+        with listening(settings.host, settings.port) as listener, running(settings) as ready:
             uvloop.run(_serve(ready, listener, compose))
 
     return serve
@@ -66,7 +65,7 @@ def worker_command(with_parent: bool, data: Path | None) -> None:
 
     Any number of workers may run, on any number of machines. Ends by SIGTERM or Ctrl-C: no new job is taken, those
     under way may finish within 25 seconds or are given back. A worker that is killed loses nothing: another one takes
-    its job over.
+    its job over. With KAOPING_METRICS_PORT it answers /livez, /readyz and /metrics there.
 
     \b
     Example:
@@ -75,7 +74,7 @@ def worker_command(with_parent: bool, data: Path | None) -> None:
     # Loaded by the one command that works: every other one starts the sooner.
     from service.worker import run_worker
 
-    settings = Settings.read(needs=["redis_url"], data=data)
+    settings = Settings.read(needs=["redis_url"], signs=False, data=data)
     logs.configure(form=settings.log_format, level=settings.log_level)
     _prepare(with_parent)
     with running(settings) as ready:
@@ -83,43 +82,19 @@ def worker_command(with_parent: bool, data: Path | None) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket, compose: Compose) -> None:
+    stop_tracing = telemetry.start(settings, "serve")
     db = await Database.connect(app_url(settings), max_size=settings.pool_size)
-    doorbell = Doorbell(secret(settings.redis_url))
-    db.announced = doorbell.announced
     try:
-        config = uvicorn.Config(
-            await compose(settings, db),
-            loop="uvloop",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=settings.body_bytes,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-        host, port = listener.getsockname()[:2]
-        click.echo(f"Kaoping serves http://{f'[{host}]' if ':' in host else host}:{port}/graphql", err=True)
+        health = Health(Ending(), {"database": database_check(db)})
+        app = await compose(settings, db, health)
+        click.echo(f"Kaoping serves {address_of(listener)}/graphql", err=True)
         for number in ENDING:
             # uvicorn handles them from here on, and repeats them to whoever did before, when it has obeyed.
             signal.signal(number, lambda _signal, _frame: None)
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await serve_api(settings, db, app, listener, health)
     finally:
-        await doorbell.close()
         await db.close()
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """The socket, taken before anything is started, so that a port in use is told at once."""
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048, reuse_port=False
-        )
-    except OSError as error:
-        raise Failure(
-            f"{host}:{port} cannot be listened on: {os.strerror(error.errno) if error.errno else error}. Choose "
-            "another port with --port or KAOPING_PORT."
-        ) from error
+        await asyncio.to_thread(stop_tracing)
 
 
 def _prepare(with_parent: bool) -> None:

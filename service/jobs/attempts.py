@@ -37,6 +37,7 @@ class Claim:
     subject_id: UUID | None
     arguments: str
     actor: Actor
+    traceparent: str | None = None
 
 
 async def claim(db: Database, tenant_id: UUID, job_id: UUID, *, kinds: Iterable[str] | None = None) -> Claim | None:
@@ -54,7 +55,7 @@ async def claim(db: Database, tenant_id: UUID, job_id: UUID, *, kinds: Iterable[
               AND (SELECT count(*) FROM jobs busy WHERE busy.tenant_id = $1 AND busy.state = 'RUNNING')
                   < {MAX_RUNNING_PER_TENANT}
             RETURNING kind, fence, want_seq, attempts, crashes, max_attempts, subject_type, subject_id, arguments,
-                      requested_by_id
+                      requested_by_id, traceparent
             """,
             tenant_id,
             job_id,
@@ -82,6 +83,7 @@ async def claim(db: Database, tenant_id: UUID, job_id: UUID, *, kinds: Iterable[
         subject_id=row["subject_id"],
         arguments=row["arguments"],
         actor=_asker(tenant_id, asker),
+        traceparent=row["traceparent"],
     )
 
 

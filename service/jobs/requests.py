@@ -6,6 +6,7 @@ from uuid import UUID
 
 import orjson
 
+from service import telemetry
 from service.access import SYSTEM, Actor
 from service.jobs.kinds import Kind
 from tenants.database import Transaction
@@ -34,10 +35,11 @@ async def request(
     row = await tx.fetchrow(
         """
         INSERT INTO jobs AS j (tenant_id, id, kind, subject_type, subject_id, arguments, dedupe_key, max_attempts,
-                               requested_by_id)
-        VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9)
+                               requested_by_id, traceparent)
+        VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $11)
         ON CONFLICT (tenant_id, dedupe_key) DO UPDATE SET
             want_seq = j.want_seq + 1, arguments = EXCLUDED.arguments, change_seq = j.change_seq + 1,
+            traceparent = EXCLUDED.traceparent,
             state = CASE WHEN j.state = 'RUNNING' THEN j.state ELSE 'QUEUED' END,
             run_at = CASE WHEN j.state = 'RUNNING' THEN j.run_at ELSE now() END,
             requested_by_id = CASE WHEN j.state IN ('QUEUED', 'RUNNING') THEN j.requested_by_id
@@ -64,6 +66,7 @@ async def request(
         kind.max_attempts,
         None if actor.id == SYSTEM else actor.id,
         kind.repeatable,
+        telemetry.traceparent(),
     )
     if row is None:
         raise RuntimeError(f"The job {dedupe_key} is finished, and its kind is not to be done again.")

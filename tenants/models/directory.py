@@ -7,11 +7,18 @@ from tenants.models.base import TenantRow
 
 
 class Directory(Model):
-    """The one global table: which districts there are. Read before a sign-in knows its tenant; holds no other data."""
+    """The one global table: which districts there are. Read before a sign-in knows its tenant; holds no other data.
+
+    `issuer` signs tokens of its accounts outside; they must be meant for `audience`, name the account in the claim
+    `subject_claim`, and, where several districts share the issuer, the district's code in the claim `tenant_claim`.
+    """
 
     code = fields.TextField()
     id = fields.UUIDField(primary_key=True)
     issuer = fields.TextField(null=True)
+    audience = fields.TextField(null=True)
+    subject_claim = fields.TextField(null=True)
+    tenant_claim = fields.TextField(null=True)
     status = fields.TextField(default="ACTIVE")
 
     class Meta:

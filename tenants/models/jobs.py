@@ -9,7 +9,7 @@ class Job(TenantRow):
     """A piece of background work.
 
     `fence` rises with each claim, and only its holder may commit; requests while one is queued or running raise
-    `want_seq`, and `done_seq` says up to which request it is done.
+    `want_seq`, and `done_seq` says up to which request it is done. `traceparent` is the trace of the newest request.
     """
 
     kind = fields.TextField()
@@ -37,6 +37,7 @@ class Job(TenantRow):
     started_at = fields.DatetimeField(null=True)
     finished_at = fields.DatetimeField(null=True)
     change_seq = fields.BigIntField(default=0)
+    traceparent = fields.TextField(null=True)
 
     class Meta:
         table = "jobs"

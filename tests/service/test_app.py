@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import app as module
+from service import health
 from service.app import create_app
 from service.settings import Settings
 from tenants.database import Database
@@ -23,13 +24,14 @@ class Pulse:
 
     def __init__(self) -> None:
         self.fault: Exception | None = None
+        self.missing: list[dict[str, str]] = []
         self.announced = None
 
-    async def fetch_global(self, sql: str) -> Sequence[object]:
-        """One row, or the fault."""
+    async def fetch_global(self, sql: str, *arguments: object) -> Sequence[object]:
+        """What is missing, or the fault."""
         if self.fault is not None:
             raise self.fault
-        return [sql]
+        return self.missing
 
 
 async def api(scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,16 +103,19 @@ async def test_health(client: httpx.AsyncClient, pulse: Pulse) -> None:
     response = await client.get("/readyz")
     assert response.status_code == 503
     assert response.json() == {"status": "unready", "checks": {"database": "ConnectionRefusedError"}}
+    pulse.fault, pulse.missing = None, [{"name": "0099_tomorrow"}]
+    response = await client.get("/readyz")
+    assert response.json() == {"status": "unready", "checks": {"database": "MigrationsMissing"}}
     assert (await client.get("/livez")).json() == {"status": "live"}
 
 
 async def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READY_SECONDS", 0.01)
+    monkeypatch.setattr(health, "READY_SECONDS", 0.01)
 
     async def hangs() -> None:
         await asyncio.sleep(30)
 
-    assert await module.check_all({"database": hangs}) == {"database": "TimeoutError"}
+    assert await health.check_all({"database": hangs}) == {"database": "TimeoutError"}
 
 
 async def test_the_access_log_tells_no_more_than_it_must(

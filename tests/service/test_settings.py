@@ -1,11 +1,13 @@
 """Settings: typed, all faults at once, secrets never shown."""
 
+import logging
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from service import logs
 from service.settings import Settings, SettingsError, generated_signing_key
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -120,3 +122,89 @@ def test_the_generated_signing_key_is_made_once_and_is_private(tmp_path: Path) -
     assert len(key) >= 32
     assert stat.S_IMODE((tmp_path / "data" / "signing.key").stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["signing.key"]
+
+
+def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in (("DATABASE_URL", APP), ("REDIS_URL", REDIS), ("SIGNING_KEY", KEY)):
+        (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
+        monkeypatch.setenv(f"KAOPING_{name}_FILE", str(tmp_path / name))
+    settings = Settings.read(needs=["redis_url"])
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == APP
+    assert settings.signing_key is not None
+    assert settings.signing_key.get_secret_value() == KEY
+    assert KEY not in f"{settings!r}"
+
+
+def test_faults_of_such_files_are_named_with_the_others_and_never_their_text(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    (tmp_path / "other").write_text("redis://:hunter2@other/0", encoding="utf-8")
+    (tmp_path / "bad").write_text("mysql://:hunter2@db", encoding="utf-8")
+    monkeypatch.setenv("KAOPING_SIGNING_KEY_FILE", str(tmp_path / "empty"))
+    monkeypatch.setenv("KAOPING_DATABASE_URL_FILE", str(tmp_path / "missing"))
+    monkeypatch.setenv("KAOPING_REDIS_URL", REDIS)
+    monkeypatch.setenv("KAOPING_REDIS_URL_FILE", str(tmp_path / "other"))
+    monkeypatch.setenv("KAOPING_DATABASE_OWNER_URL_FILE", str(tmp_path / "bad"))
+    monkeypatch.setenv("KAOPING_PORT", "many")
+    with pytest.raises(SettingsError) as refused:
+        Settings.read()
+    text = str(refused.value)
+    assert len(refused.value.faults) == 5, text
+    for words in (
+        "KAOPING_SIGNING_KEY_FILE: ",
+        "is empty",
+        "KAOPING_DATABASE_URL_FILE: ",
+        "No such file or directory. Mount the secret there, or unset it.",
+        "KAOPING_REDIS_URL and KAOPING_REDIS_URL_FILE contradict each other",
+        "KAOPING_DATABASE_OWNER_URL: an address that begins with postgresql://",
+        "KAOPING_PORT: ",
+    ):
+        assert words in text
+    assert "hunter2" not in text
+
+
+def test_a_command_wants_only_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOPING_DATABASE_URL", APP)
+    monkeypatch.setenv("KAOPING_SIGNING_KEY", KEY)
+    assert Settings.read().database_owner_url is None
+    with pytest.raises(SettingsError, match="KAOPING_REDIS_URL is missing beside KAOPING_DATABASE_URL"):
+        Settings.read(needs=["redis_url"])
+
+
+def test_without_a_place_for_a_signing_key_it_is_called_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in (("DATABASE_URL", APP), ("DATABASE_OWNER_URL", OWNER), ("REDIS_URL", REDIS)):
+        monkeypatch.setenv(f"KAOPING_{name}", value)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KAOPING_DATA", str(tmp_path / "file" / "data"))
+    with pytest.raises(SettingsError, match="KAOPING_SIGNING_KEY is missing, and none can be kept in"):
+        Settings.read()
+    assert Settings.read(signs=False).signing_key is None
+
+
+def test_secrets_do_not_show_in_tracebacks_and_logs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("DATABASE_URL", APP), ("DATABASE_OWNER_URL", OWNER), ("REDIS_URL", REDIS)):
+        monkeypatch.setenv(f"KAOPING_{name}", value)
+    monkeypatch.setenv("KAOPING_SIGNING_KEY", KEY)
+    settings = Settings.read()
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    try:
+        logs.configure(form="json", level="info")
+        try:
+            int(f"{settings} {vars(settings)}")
+        except ValueError:
+            logging.getLogger("kaoping.test").exception("Failed with %s", settings, extra={"given": settings})
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+    said = capsys.readouterr().err
+    assert "ValueError" in said
+    assert "SecretStr" in said
+    assert KEY not in said
+    assert ":pw@" not in said
