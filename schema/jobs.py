@@ -57,6 +57,8 @@ class JobKind(Enum):
 
     OPEN_CYCLE = "Opens a cycle."
     RANKING_RUN = "Computes a run."
+    WHAT_IF = "Tries other rules on past data."
+    ROBUSTNESS = "Draws weights."
 
 
 @enumeration("Life of a job.")

@@ -25,6 +25,7 @@ NOUNS = (
     "reviews",
     "events",
     "rankings",
+    "what_ifs",
     "publications",
     "jobs",
     "audit",

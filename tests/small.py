@@ -348,6 +348,16 @@ def publish(ids: Json) -> Generator[Step, Any, None]:
     ids["publication"] = made["publication"]["id"]
 
 
+def trials(ids: Json) -> Generator[Step, Any, None]:
+    """A trial over the run, done, and the robustness of its ranks: ids["what if"]."""
+    given = {"runId": ids["run"], "schemeVersionId": ids["draft"]}
+    made = yield Mutate("organiser", "startWhatIf", "whatIf { id job { id } }", given)
+    ids["what if"] = made["whatIf"]["id"]
+    yield Done("organiser", made["whatIf"]["job"]["id"])
+    made = yield Mutate("organiser", "requestRobustness", "job { id }", {"runId": ids["run"]})
+    yield Done("organiser", made["job"]["id"])
+
+
 def everything(name: str) -> Generator[Step, Any, Json]:
     """A district with all that there is, from units to a board, beside a draft of a scheme and one of a cycle."""
     ids = yield from directory(name)
@@ -368,6 +378,7 @@ def everything(name: str) -> Generator[Step, Any, Json]:
     )
     ids["draft"] = made["schemeVersion"]["id"]
     ids["drafted"] = {node["code"]: node["id"] for node in made["schemeVersion"]["indicators"]}
+    yield from trials(ids)
     made = yield Mutate(
         "administrator",
         "createMember",

@@ -1,6 +1,6 @@
 """Ranking runs and standings, as frontends see them (成绩测算、考核结果)."""
 
-from schema.rankings import live, mutations
+from schema.rankings import live, mutations, robustness
 from schema.rankings.boards import CategoryBoardInfo, categories_of
 from schema.rankings.explanations import ValueState
 from schema.rankings.runs import RankingRun
@@ -16,4 +16,5 @@ __all__ = [
     "categories_of",
     "live",
     "mutations",
+    "robustness",
 ]

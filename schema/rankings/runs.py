@@ -29,6 +29,7 @@ from schema.mapping import (
 )
 from schema.members import ACTOR_TYPES
 from schema.rankings.boards import CategoryBoardInfo, categories_of, version_of
+from schema.rankings.robustness import ROBUSTNESS, RobustnessInfo
 from schema.rankings.standings import Standing, StandingFilter, StandingOrder
 from schema.schemes import PublicationKind, grade_of
 from service.cycles import STATE_NAMES, STEPS
@@ -169,6 +170,7 @@ class RankingRun(Node):
         arguments=[Argument("kind", PublicationKind, "Which kind.")],
         order="{r}.place",
     )
+    robustness: RobustnessInfo | None = relation("How firm the ranks are; null until reckoned.", rows=ROBUSTNESS)
     publications: "list[Publication]" = listing("What was published from it.", on={"id": "run_id"}, order="{r}.number")
 
 

@@ -32,6 +32,7 @@ from schema.mapping import (
 from schema.rankings.boards import version_of
 from schema.rankings.disclosure import GRADES_SHOWN, OWN, PUBLISHED, disclosed, published
 from schema.rankings.explanations import Explanation, ValueState, explanation_documents, reasons
+from schema.rankings.robustness import RANGE, WITHOUT, RankRangeInfo, RankWithoutInfo
 from schema.scalars import Rational
 from schema.schemes import grade_of
 from service.rankings.gradebook import CURRENT_GRADE, DECIDED_GRADE, NEWEST_RECORD, PROPOSED_GRADE
@@ -184,6 +185,17 @@ class Standing(Node):
         "Where every point came from (得分说明); null where only the own one may be read.",
         explanation_documents,
         needs=["id"],
+    )
+    robust_ranks: RankRangeInfo | None = relation(
+        "5 to 95 % interval of the rank under small changes of weights, for organisers; null until reckoned.",
+        rows=RANGE,
+    )
+    ranks_without: list[RankWithoutInfo] = listing(
+        "The rank where one indicator or dimension is left out, for organisers; those that leave it as it is are not "
+        "listed.",
+        rows=WITHOUT,
+        order="{r}.print_order",
+        limit=2_000,
     )
     change: ChangeInfo | None = embedded(
         "Against the unit's previous publication; null for the first.", present="previous_publication_id"

@@ -26,7 +26,17 @@ from service.jobs.failures import (
     pause_seconds,
     reason_of,
 )
-from service.jobs.kinds import KINDS, OPEN_CYCLE, RANKING_RUN, CycleArguments, Kind, RunArguments
+from service.jobs.kinds import (
+    KINDS,
+    OPEN_CYCLE,
+    RANKING_RUN,
+    ROBUSTNESS,
+    WHAT_IF,
+    CycleArguments,
+    Kind,
+    RunArguments,
+    WhatIfArguments,
+)
 from service.jobs.requests import Due, request
 from service.jobs.running import JobRun, Progress
 from service.jobs.steering import cancel, retry
@@ -42,8 +52,10 @@ __all__ = [
     "MAX_RUNNING_PER_TENANT",
     "OPEN_CYCLE",
     "RANKING_RUN",
+    "ROBUSTNESS",
     "TIMED_OUT",
     "UNEXPECTED",
+    "WHAT_IF",
     "Claim",
     "CycleArguments",
     "Due",
@@ -55,6 +67,7 @@ __all__ = [
     "RunArguments",
     "Stopped",
     "Transient",
+    "WhatIfArguments",
     "cancel",
     "claim",
     "due",

@@ -46,6 +46,13 @@ class RunArguments:
     run_id: UUID
 
 
+@dataclass(frozen=True)
+class WhatIfArguments:
+    """Which trial to compute."""
+
+    what_if_id: UUID
+
+
 OPEN_CYCLE = Kind(
     "OPEN_CYCLE",
     arguments=CycleArguments,
@@ -73,6 +80,29 @@ RANKING_RUN = Kind(
         "WRITING": Text(zh="正在保存考核结果。", en="Writing the standings."),
     },
 )
+WHAT_IF = Kind(
+    "WHAT_IF",
+    arguments=WhatIfArguments,
+    step="service.what_ifs:compute_what_if",
+    done=Text(zh="试算完成。", en="The trial is computed."),
+    stages={
+        "SNAPSHOT": Text(zh="正在读取测算快照。", en="Reading the snapshot of the run."),
+        "SCORING": Text(zh="正在试算。", en="Scoring under the other rules."),
+        "WRITING": Text(zh="正在保存试算对比。", en="Writing the differences."),
+    },
+)
+ROBUSTNESS = Kind(
+    "ROBUSTNESS",
+    arguments=RunArguments,
+    step="service.robustness:reckon_robustness",
+    done=Text(zh="稳健性分析完成。", en="The robustness of the ranks is reckoned."),
+    stages={
+        "SNAPSHOT": Text(zh="正在读取测算快照。", en="Reading the snapshot of the run."),
+        "DRAWING": Text(zh="正在抽样权重。", en="Drawing weights."),
+        "WRITING": Text(zh="正在保存稳健性分析。", en="Writing the intervals."),
+    },
+    repeatable=True,
+)
 
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (OPEN_CYCLE, RANKING_RUN)}
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (OPEN_CYCLE, RANKING_RUN, WHAT_IF, ROBUSTNESS)}
 """All kinds by name."""

@@ -173,7 +173,7 @@ def _conditions(document: Mapping[str, Any], columns: Mapping[tuple[str, str], I
     """Columns of the items that conditions of grades look at: as the first leaf that uses them settled them."""
     wanted = {
         condition["dataItem"]
-        for grade in document["settings"].get("grades") or ()
+        for grade in (document.get("settings") or {}).get("grades") or ()
         for condition in grade.get("conditions") or ()
         if condition.get("dataItem")
     }
@@ -250,11 +250,13 @@ def unpack(packed: bytes) -> Unpacked:
     if plain["format"] != FORMAT:
         raise ValueError(f"A snapshot of the form {plain['format']}, not {FORMAT}.")
     late = plain["lateDays"]
+    leaf_items = {(leaf, item): _column_of(column) for leaf, item, column in plain["values"]}
     snapshot = Snapshot(
         units=[unit for unit, _ in plain["units"]],
         categories=[category for _, category in plain["units"]],
         awards={code: _column_of(column) for code, column in plain["awards"].items()},
-        leaf_items={(leaf, item): _column_of(column) for leaf, item, column in plain["values"]},
+        leaf_items=leaf_items,
+        items=_conditions(plain["scheme"], leaf_items),
         leaf_states={code: np.array(states, np.uint8) for code, states in plain["states"].items()},
         late_days=np.array(late, np.int64) if late else None,
         previous={item: _column_of(column) for item, column in plain["previous"].items()},

@@ -66,6 +66,8 @@ the setting; settings of the scheme begin with "settings".
   per node after sharing what does not apply.
 - `robustness(scheme, result, seed=…, draws=1000) -> Robustness`, `ranks_without(scheme, result, codes)`: how firm
   ranks are. `changes(outcomes(before), outcomes(after))`: how a result differs from another (变化、试算对比).
+- `tried_scheme(before, document, weights)`, `tried(before, snapshot, scheme, values)`: the same snapshot under another
+  scheme, other weights, other values (试算).
 
 `Text(zh, en)` is what the whole product says to people.
 """
@@ -92,6 +94,15 @@ from service.scoring.rules import RULES, Rule
 from service.scoring.settings import Settings
 from service.scoring.snapshot import Event, ItemColumn, Snapshot, State
 from service.scoring.text import Text
+from service.scoring.trials import (
+    OtherValue,
+    keeping_awards,
+    revalued,
+    reweighted,
+    transplanted,
+    tried,
+    tried_scheme,
+)
 from service.scoring.version import ENGINE_VERSION
 
 __all__ = [
@@ -106,6 +117,7 @@ __all__ = [
     "InvalidInput",
     "ItemColumn",
     "ItemOption",
+    "OtherValue",
     "Outcome",
     "PointSum",
     "Quantity",
@@ -127,11 +139,17 @@ __all__ = [
     "effective_marks",
     "explain",
     "explanation_text",
+    "keeping_awards",
     "outcomes",
     "parse_rule",
     "parse_scheme",
     "point_sums",
     "ranks_without",
+    "revalued",
+    "reweighted",
     "robustness",
     "scheme_document",
+    "transplanted",
+    "tried",
+    "tried_scheme",
 ]

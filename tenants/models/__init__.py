@@ -23,6 +23,7 @@ from tenants.models.rankings import (
 )
 from tenants.models.reports import Entry, EntryRevision, Report, Task
 from tenants.models.reviews import Assessment, Review
+from tenants.models.robustness import RunRobustness, StandingRobustness
 from tenants.models.schemes import (
     Indicator,
     IndicatorItem,
@@ -32,6 +33,7 @@ from tenants.models.schemes import (
     SchemeVersionCategory,
     SchemeVersionItem,
 )
+from tenants.models.what_ifs import WhatIf, WhatIfChange
 
 __all__ = [
     "Actor",
@@ -67,6 +69,7 @@ __all__ = [
     "RankingRun",
     "Report",
     "Review",
+    "RunRobustness",
     "RunSnapshot",
     "Scheme",
     "SchemeVersion",
@@ -77,8 +80,11 @@ __all__ = [
     "StandingDetail",
     "StandingDimension",
     "StandingGrade",
+    "StandingRobustness",
     "Task",
     "Tenant",
     "TieGroup",
     "TieGroupMember",
+    "WhatIf",
+    "WhatIfChange",
 ]

@@ -277,6 +277,15 @@ def test_all_that_a_snapshot_may_hold_is_kept() -> None:
         snapshot.unpack(zlib.compress(b'{"format": "other/1"}'))
 
 
+def test_conditions_of_grades_find_their_items_in_what_was_kept() -> None:
+    condition = {"kind": "ITEM_TRUE", "dataItem": "ok"}
+    document = {"code": "S", "settings": {"grades": [{"code": "A", "conditions": [condition]}]}}
+    column = ItemColumn.of([1, 0])
+    given = Snapshot(["a", "b"], ["c", "c"], items={"ok": column}, leaf_items={("L", "ok"): column})
+    found = snapshot.unpack(snapshot.pack(document, given).document)
+    assert found.snapshot.items["ok"].numbers.tolist() == [1, 0]
+
+
 async def test_a_file_gives_the_same_rules_again(ran: tuple[Course, Mapping[str, Any]]) -> None:
     given, _ = ran
     async with given.world.db.transaction(given.tenant.id) as tx:
