@@ -1,6 +1,8 @@
 """Join schema, endpoint and GraphiQL into the one ASGI application that the service's app is handed."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import strawberry
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,12 +12,14 @@ from schema.endpoint import Enter, GraphQLEndpoint
 from schema.execution import Engine
 from schema.graphiql import GraphiQL
 from schema.options import EndpointOptions
+from schema.published import PublishedBoards
 from schema.schema import build_schema
 from schema.sockets import Sockets
 from service import logs
+from service.access import Actor
 from service.actors import Actors
 from service.errors import unauthenticated
-from service.language import choose_language
+from service.language import Language, choose_language
 from service.scoring.text import Text
 from service.settings import Settings
 from tenants.database import Database
@@ -25,13 +29,22 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,4096}) *", re.IGNORECASE)
 
 def create_graphql(settings: Settings, db: Database) -> ASGIApp:
     """The application for /graphql (HTTP and WebSocket) and /graphiql."""
-    return join(build_schema(), entrance(settings, db), options_of(settings))
+    enter = Entrance(settings, db)
+    options = options_of(settings)
+    return join(build_schema(), enter, options, lambda app, engine: PublishedBoards(app, engine, enter, db, options))
 
 
-def join(schema: strawberry.Schema, enter: Enter, options: EndpointOptions) -> ASGIApp:
-    """The same for any schema and any way in."""
+def join(
+    schema: strawberry.Schema,
+    enter: Enter,
+    options: EndpointOptions,
+    door: Callable[[ASGIApp, Engine], ASGIApp] | None = None,
+) -> ASGIApp:
+    """The same for any schema and any way in; `door` stands before the endpoint."""
     engine = Engine(schema, options)
-    endpoint = GraphQLEndpoint(engine, enter, options, Sockets(engine, enter, options))
+    endpoint: ASGIApp = GraphQLEndpoint(engine, enter, options, Sockets(engine, enter, options))
+    if door is not None:
+        endpoint = door(endpoint, engine)
     graphiql = GraphiQL(options)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,25 +63,38 @@ def options_of(settings: Settings) -> EndpointOptions:
         allowed_origins=settings.origins,
         trusted_documents=settings.trusted_documents,
         trusted_only=settings.trusted_only,
+        board_cache_bytes=settings.board_cache_bytes,
     )
 
 
-def entrance(settings: Settings, db: Database) -> Enter:
+class Entrance:
     """Opens a context for each operation, for whoever the bearer token stands for."""
-    assert settings.signing_key is not None, "The settings were checked at start."
-    actors = Actors(db, settings.signing_key.get_secret_value())
 
-    async def enter(*, authorization: str | None, accept_language: str | None, request_id: str) -> Context:
-        actor = None
-        if authorization is not None and authorization.strip():
-            bearer = _BEARER.fullmatch(authorization.strip())
-            if bearer is None:
-                raise unauthenticated(
-                    Text(zh="Authorization 的格式不对。", en="The Authorization header is not a bearer token.")
-                )
-            actor = await actors.of(bearer[1], request_id=request_id)
+    def __init__(self, settings: Settings, db: Database) -> None:
+        assert settings.signing_key is not None, "The settings were checked at start."
+        self._settings = settings
+        self._db = db
+        self._actors = Actors(db, settings.signing_key.get_secret_value())
+
+    async def __call__(self, *, authorization: str | None, accept_language: str | None, request_id: str) -> Context:
+        """The context of an operation; raises AccessDenied for a token that does not hold."""
+        actor = await self.actor(authorization)
+        if actor is not None:
+            actor = replace(actor, request_id=request_id)
             logs.bind(tenant=actor.tenant_id)
-        language = choose_language(accept_language, settings.language)
-        return open_context(db, settings, actor=actor, language=language, request_id=request_id, held=True)
+        return self.context(actor, choose_language(accept_language, self._settings.language), request_id)
 
-    return enter
+    async def actor(self, authorization: str | None) -> Actor | None:
+        """Who asks, known for less than a second; None without a token; raises AccessDenied for one that is none."""
+        if authorization is None or not authorization.strip():
+            return None
+        bearer = _BEARER.fullmatch(authorization.strip())
+        if bearer is None:
+            raise unauthenticated(
+                Text(zh="Authorization 的格式不对。", en="The Authorization header is not a bearer token.")
+            )
+        return await self._actors.known(bearer[1])
+
+    def context(self, actor: Actor | None, language: Language, request_id: str) -> Context:
+        """A context for someone who is known; touches no database."""
+        return open_context(self._db, self._settings, actor=actor, language=language, request_id=request_id, held=True)

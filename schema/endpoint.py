@@ -136,7 +136,7 @@ class GraphQLEndpoint:
 
     async def _read(self, request: Request, language: Language) -> object:
         if request.method == "GET":
-            return _read_parameters(request.query_params, language)
+            return read_parameters(request.query_params, language)
         limit = self.options.body_bytes
         try:
             return orjson.loads(await _read_body(request, limit))
@@ -204,7 +204,8 @@ async def _read_body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _read_parameters(parameters: Mapping[str, str], language: Language) -> dict[str, object]:
+def read_parameters(parameters: Mapping[str, str], language: Language) -> dict[str, object]:
+    """The request in the parameters of a GET; raises Refusal where one that is JSON is not."""
     body: dict[str, object] = {name: parameters[name] for name in _PARAMETERS if name in parameters}
     for name in ("variables", "extensions"):
         if parameters.get(name):

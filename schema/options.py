@@ -52,6 +52,8 @@ class EndpointOptions:
     """The manifest of documents that are known beforehand."""
     trusted_only: bool = False
     """Whether every other document is refused."""
+    board_cache_bytes: int = 64 * MEBIBYTE
+    """Memory for published boards; 0 keeps none."""
     limits: DocumentLimits = field(default_factory=DocumentLimits)
     language: Language = "zh-CN"
     """The language of messages where a caller names none."""

@@ -52,14 +52,18 @@ class Actors:
         return None if actor.expires_at is not None and actor.expires_at <= datetime.now(UTC) else actor
 
     async def of(self, token: str, *, request_id: str | None = None) -> Actor:
-        """The actor behind a token; raises AccessDenied (UNAUTHENTICATED)."""
+        """The actor behind a token, in a request; raises AccessDenied (UNAUTHENTICATED)."""
+        return replace(await self.known(token), request_id=request_id)
+
+    async def known(self, token: str) -> Actor:
+        """The actor behind a token, in no request; raises AccessDenied (UNAUTHENTICATED)."""
         actor = self.held(token)
         if actor is None:
             until = time.monotonic() + HELD_SECONDS
             actor = await authenticate(self._db, self._signing_key, token)
             self.reads += 1
             self._keep(token, _Held(actor, until))
-        return replace(actor, request_id=request_id)
+        return actor
 
     def _keep(self, token: str, held: _Held) -> None:
         key = hashlib.sha256(token.encode()).digest()

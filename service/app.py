@@ -91,9 +91,16 @@ def create_app(settings: Settings, db: Database, graphql: ASGIApp, health: Healt
         cors = Middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "accept", "accept-language", "x-request-id"],
-            expose_headers=["x-request-id", "server-timing", "content-language", "retry-after"],
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=[
+                "authorization",
+                "content-type",
+                "accept",
+                "accept-language",
+                "if-none-match",
+                "x-request-id",
+            ],
+            expose_headers=["x-request-id", "server-timing", "content-language", "etag", "retry-after"],
             max_age=_PREFLIGHT_SECONDS,
         )
         middleware.append(cors)

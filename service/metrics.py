@@ -173,6 +173,15 @@ def watch_pool(ask: Callable[[], PoolUse]) -> None:
     _POOLS.asked = [ask]
 
 
+BOARD_CACHE_HITS: Final = Counter(
+    "kaoping_board_cache_hits", "Published boards that were answered with kept bytes.", registry=REGISTRY
+)
+BOARD_CACHE_MISSES: Final = Counter(
+    "kaoping_board_cache_misses", "Published boards that had to be read from the database.", registry=REGISTRY
+)
+BOARD_CACHE_BYTES: Final = Gauge("kaoping_board_cache_bytes", "Memory that kept boards take.", registry=REGISTRY)
+
+
 def rendered() -> bytes:
     """Everything as Prometheus reads it."""
     return generate_latest(REGISTRY)

@@ -138,6 +138,12 @@ class Settings(BaseSettings):
         ),
     )
     trusted_only: bool = Field(default=False, description="Whether every document outside the manifest is refused.")
+    board_cache_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=0,
+        le=16 * 1024 * 1024 * 1024,
+        description="Memory for published boards that are answered as bytes, per process; 0 keeps none.",
+    )
     pool_size: int = Field(
         default=10, ge=2, le=200, description="Connections to PostgreSQL per process, at most. Keep the sum in mind."
     )

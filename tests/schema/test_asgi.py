@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from schema.asgi import create_graphql, entrance, join, options_of
+from schema.asgi import Entrance, create_graphql, join, options_of
 from schema.endpoint import Enter
 from service.access import issue_jwt, system_actor
 from service.actors import HELD_SECONDS
@@ -25,7 +25,7 @@ TYPES = "{ __typename }"
 
 @pytest.fixture
 def enter(settings: Settings, db: Database) -> Enter:
-    return entrance(settings, db)
+    return Entrance(settings, db)
 
 
 @pytest.fixture
