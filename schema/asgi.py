@@ -61,6 +61,7 @@ def options_of(settings: Settings) -> EndpointOptions:
         language=settings.language,
         graphiql=settings.graphiql_enabled,
         allowed_origins=settings.origins,
+        plans=settings.plans,
         trusted_documents=settings.trusted_documents,
         trusted_only=settings.trusted_only,
         board_cache_bytes=settings.board_cache_bytes,

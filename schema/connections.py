@@ -70,6 +70,11 @@ class _Connected:
 _made: dict[str, type] = {}
 
 
+def is_connected(cls: type) -> bool:
+    """Whether a type is a connection, an edge or PageInfo: their fields are Python here, and SQL in a plan."""
+    return cls is PageInfo or hasattr(cls, "__node__")
+
+
 class Connection:
     """`Connection[Node type]`; type checkers see `schema.mapping.Connection`."""
 
@@ -91,6 +96,7 @@ def _make(node: type) -> type:
             (),
             {
                 "__module__": __name__,
+                "__node__": node,
                 "__annotations__": {"cursor": str, "node": node},
                 "cursor": strawberry.field(description="Opaque; bound to filter and order."),
                 "node": strawberry.field(description="The row."),

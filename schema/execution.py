@@ -1,8 +1,9 @@
 """Run one operation, whichever transport brought it, and give its answer as JSON-ready values (执行).
 
 Documents come parsed and validated from the cache, so Strawberry's own `Schema.execute`, which would do both again, is
-passed by: operations run in graphql-core with Strawberry's executor. `Engine.execute` is the one door through which
-queries and mutations go; whoever has the bytes of a result already puts `orjson.Fragment(bytes)` in the place of data.
+passed by. `Engine.execute` is the one door through which queries and mutations go: a query is answered by its plan
+where it has one, everything else runs in graphql-core with Strawberry's executor. Whoever has the bytes of a result
+already puts `orjson.Fragment(bytes)` in the place of data.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ from schema import masking
 from schema.documents import Documents, Operation
 from schema.masking import JsonError, Refusal
 from schema.options import EndpointOptions
+from schema.plans.run import Plans, Reader
 from schema.requests import GraphQLRequest
 from service.errors import ErrorCode
 from service.language import Language
@@ -89,6 +91,7 @@ class Engine:
         if options.trusted_documents is not None:
             self.documents.trust(options.trusted_documents)
         self._introspected: dict[tuple[bytes, str | None], Answer] = {}
+        self.plans = Plans(schema) if options.plans else None
 
     def prepare(self, request: GraphQLRequest, language: Language) -> Operation:
         """The operation to run, within its limits; raises Refusal."""
@@ -128,6 +131,10 @@ class Engine:
         language = context.language
         try:
             async with asyncio.timeout(self.options.operation_seconds):
+                if self.plans is not None:
+                    data = await self.plans.read(operation, variables, cast(Reader, context))
+                    if data is not None:
+                        return Answer({"data": orjson.Fragment(data)})
                 result = execute(
                     self.core,
                     operation.document.ast,

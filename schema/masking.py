@@ -39,6 +39,7 @@ _REPEATED = re.compile(r"(?:[,;.] [Ff]ound:? |(?<=value): ).*$", re.DOTALL)
 """The part of a message of graphql-core that repeats a value."""
 
 _CODES = frozenset(code.value for code in ErrorCode)
+_OUT_OF_TIME = (TimeoutError, asyncpg.QueryCanceledError)
 _UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -203,10 +204,10 @@ def exception_error(cause: BaseException, language: Language, request_id: str) -
     """The error for an exception: a refusal in its own words, anything else coded and masked, and logged."""
     if isinstance(cause, KaopingError):
         return error(language, cause.code, cause.text, path=cause.path, hint=cause.hint)
-    if isinstance(cause, TimeoutError | asyncpg.QueryCanceledError):
+    if isinstance(cause, _OUT_OF_TIME):
         logger.warning("Request %s ran out of time: %s", request_id, type(cause).__name__)
         return timeout_error(language, request_id)
-    if isinstance(cause, _UNREACHABLE) or (isinstance(cause, asyncpg.InterfaceError) and "clos" in str(cause)):
+    if _is_unreachable(cause):
         logger.error("Request %s: the database is away: %s", request_id, cause, exc_info=cause)
         return error(
             language,
@@ -228,6 +229,15 @@ def exception_error(cause: BaseException, language: Language, request_id: str) -
         ),
         requestId=request_id,
     )
+
+
+def is_passing(cause: BaseException) -> bool:
+    """Whether the fault lies in the moment, not in what was asked: the time is up, or the database is away."""
+    return isinstance(cause, _OUT_OF_TIME) or _is_unreachable(cause)
+
+
+def _is_unreachable(cause: BaseException) -> bool:
+    return isinstance(cause, _UNREACHABLE) or (isinstance(cause, asyncpg.InterfaceError) and "clos" in str(cause))
 
 
 def status_of(made: JsonError) -> int:

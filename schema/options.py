@@ -54,6 +54,8 @@ class EndpointOptions:
     """Whether every other document is refused."""
     board_cache_bytes: int = 64 * MEBIBYTE
     """Memory for published boards; 0 keeps none."""
+    plans: bool = True
+    """Whether queries are answered by one SQL statement where they can be."""
     limits: DocumentLimits = field(default_factory=DocumentLimits)
     language: Language = "zh-CN"
     """The language of messages where a caller names none."""

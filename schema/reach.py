@@ -201,42 +201,44 @@ def reached_from(
     source: Source,
     extra: Sequence[str],
 ) -> str:
-    """`FROM … WHERE …` of the rows that one parent reaches; `extra` are rendered conditions."""
+    """`FROM … WHERE …` of the rows that one parent reaches; `extra` are rendered conditions.
+
+    `own` has the aliases: `t` of the parent, `r` of what is reached.
+    """
+    r, t = str(own["r"]), str(own["t"])
     if declaration.rows is not None:
-        origin = f"({statement.render(declaration.rows, **own)}) r"
-        conditions = visibility(statement, target)
+        origin = f"({statement.render(declaration.rows, **own)}) {r}"
+        conditions = visibility(statement, target, r)
     elif target.table is not None:
-        origin = f"{statement.render(target.table.name)} r"
-        conditions = [f"r.tenant_id = {statement.render('{tenant}')}", *visibility(statement, target)]
+        origin = f"{statement.render(target.table.name)} {r}"
+        conditions = [f"{r}.tenant_id = {statement.render('{tenant}')}", *visibility(statement, target, r)]
     else:
         raise TypeError("A value type is reached by `rows`, `embedded` or `document`.")
-    conditions += [
-        f"r.{remote} = {local_sql(str(own['t']), local, remote, source)}" for local, remote in declaration.on.items()
-    ]
+    conditions += [f"{r}.{remote} = {local_sql(t, local, remote, source)}" for local, remote in declaration.on.items()]
     if declaration.where is not None:
         conditions.append(f"({statement.render(declaration.where, **own)})")
     conditions += extra
     return f"FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
 
-def visibility(statement: Statement, target: Target) -> list[str]:
-    """Conditions that leave of the rows `r` those that the viewer may see, each by the rule of its own type."""
+def visibility(statement: Statement, target: Target, alias: str) -> list[str]:
+    """Conditions that leave of the rows those that the viewer may see, each by the rule of its own type."""
     if target.variants is None:
         rule = None if target.table is None else target.table.visible
-        return [] if rule is None else [f"({statement.render(rule, t='r')})"]
+        return [] if rule is None else [f"({statement.render(rule, t=alias)})"]
     rules = {kind: table_of(registered(name)) for kind, name in target.variants.types.items()}
     if all(table is None or table.visible is None for table in rules.values()):
         return []
     kinds = []
     for kind, table in rules.items():
         quoted = kind.replace("'", "''")
-        rule = "" if table is None or table.visible is None else f" AND ({statement.render(table.visible, t='r')})"
-        kinds.append(f"(r.{target.variants.by} = '{quoted}'{rule})")
+        rule = "" if table is None or table.visible is None else f" AND ({statement.render(table.visible, t=alias)})"
+        kinds.append(f"({alias}.{target.variants.by} = '{quoted}'{rule})")
     return [f"({' OR '.join(kinds)})"]
 
 
 def local_sql(alias: str, name: str, remote: str, source: Source) -> str:
     """A parent's column in SQL; a document's key is cast to what ids are."""
-    if source is Kind.DOCUMENT and alias == "t.v":
+    if source is Kind.DOCUMENT and alias.endswith(".v"):
         return f"({alias} ->> '{name}')" + ("::uuid" if remote == "id" or remote.endswith("_id") else "")
     return f'{alias}."{name}"'

@@ -85,6 +85,13 @@ DOCUMENTS: Final = Counter(
     ["result"],
     registry=REGISTRY,
 )
+PLANS: Final = Counter(
+    "kaoping_graphql_plans",
+    "GraphQL operations by how they were answered: by one SQL statement (planned), or by the stock executor, which "
+    "takes many times as long (fallback), and for what reason.",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
 
 # --- rankings ---------------------------------------------------------------------------------------------------------
 

@@ -130,6 +130,10 @@ class Settings(BaseSettings):
         default="",
         description="Pages of other origins that may use the API from a browser: `https://a.example,https://b.example`.",
     )
+    plans: bool = Field(
+        default=True,
+        description="Whether queries are answered by one SQL statement each where they can be: many times as fast.",
+    )
     trusted_documents: Annotated[Path | None, AfterValidator(_absolute)] = Field(
         default=None,
         description=(

@@ -227,6 +227,22 @@ class Database:
         """A read-only snapshot of the tenant, for the reads of one operation."""
         return ReadTransaction(self.pool, tenant_id)
 
+    async def read(self, tenant_id: UUID, sql: str, *arguments: Any) -> Any:
+        """What one statement gives in its first row and column, in a read-only transaction of the tenant's own.
+
+        The quickest way to a single read: three round trips, the first of which begins and binds at once.
+        """
+        tenant = UUID(str(tenant_id))
+        connection = await self.pool.acquire()
+        try:
+            try:
+                await connection.execute(f"BEGIN READ ONLY; SET LOCAL app.tenant_id = '{tenant}'")
+                return await connection.fetchval(sql, *arguments)
+            finally:
+                await connection.execute("ROLLBACK")
+        finally:
+            await self.pool.release(connection)
+
     @contextlib.asynccontextmanager
     async def dispatching(self) -> AsyncIterator[asyncpg.Connection]:
         """A transaction as the dispatcher's role, which sees the jobs of all tenants and nothing else."""

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -24,16 +25,26 @@ ONE, TWO, THREE, FOUR = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 
 def books() -> Iterator[strawberry.Schema]:
     """The schema of tests/schema/words.py, in a registry of its own."""
     kept = registry._TYPES, registry._ROOTS
-    registry._TYPES, registry._ROOTS = {}, {"Query": [], "Subscription": []}
+    registry._TYPES, registry._ROOTS = OWN_TYPES, OWN_ROOTS
     try:
-        words = importlib.import_module("tests.schema.words")
-        types = list(registry._TYPES.values())
-        query = strawberry.type(type("Query", tuple(registry.roots("Query")), {"__annotations__": {}}))
-        extra = [each for each in types if each.__name__ in ("Person", "Robot", "Shelf", "Box")]
-        assert words.Book in types
-        yield strawberry.Schema(query=query, types=extra, config=StrawberryConfig(scalar_map=SCALARS))
+        yield books_schema()
     finally:
         registry._TYPES, registry._ROOTS = kept
+
+
+OWN_TYPES: dict[str, type] = {}
+OWN_ROOTS: dict[str, list[type]] = {"Query": [], "Subscription": []}
+
+
+@cache
+def books_schema() -> strawberry.Schema:
+    """Made once, in the registry of its own."""
+    words = importlib.import_module("tests.schema.words")
+    types = list(OWN_TYPES.values())
+    query = strawberry.type(type("Query", tuple(registry.roots("Query")), {"__annotations__": {}}))
+    extra = [each for each in types if each.__name__ in ("Person", "Robot", "Shelf", "Box")]
+    assert words.Book in types
+    return strawberry.Schema(query=query, types=extra, config=StrawberryConfig(scalar_map=SCALARS))
 
 
 class Counting(Context):

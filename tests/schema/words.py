@@ -181,6 +181,8 @@ class Book(Node):
         arguments=[Argument("part", int, "What is taken off.")],
     )
     shout: str = expression("Title, and in which language it was asked.", "{t}.title || '!' || {language}")
+    promised: str = expression("Never null, or so it says.", "nullif({t}.title, '大学')")
+    share: int = expression("Fails for a book of two volumes.", "1 / ({t}.volume - 2)")
     place: Place | None = document("Where it is.", variants=PLACES)
     chapters: list[Chapter] = document("Chapters.")
     first_chapter: Chapter | None = document("The first one.", sql="{t}.chapters -> 0")

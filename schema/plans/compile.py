@@ -1,0 +1,294 @@
+"""From a selection to one statement that gives the JSON of an answer (编译): objects, relations and lists.
+
+Every object is a concatenation over its row's alias; what it reaches are sub-selects over that alias, each with the
+tenant and the rule of who may see its rows in it. A null where there must be none makes the object NULL, which its
+place in the text turns into FAULT.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from graphql import GraphQLLeafType, GraphQLList, GraphQLNonNull, get_named_type, get_nullable_type
+
+from schema.declarations import (
+    ByIds,
+    Column,
+    Document,
+    Embedded,
+    Expression,
+    Identifier,
+    Listing,
+    Paged,
+    Reach,
+    Reference,
+    Relation,
+)
+from schema.mapping import MappedField
+from schema.plans import scalars
+from schema.plans.arguments import Given, Source
+from schema.plans.collect import Branch, Chosen, Selection
+from schema.plans.paging import page_sql
+from schema.plans.reasons import Unplannable
+from schema.plans.rows import Row
+from schema.plans.scalars import FAULT, Written
+from schema.plans.texts import Texts, json_text, quoted
+from schema.reach import Target, is_sql, reached_from, table_of, target_of, visibility
+from schema.registry import registered
+from schema.rows import Kind
+from schema.sql import Bound, Statement, Viewpoint
+from service.ids import id_sql
+
+LONGEST_STATEMENT = 256 * 1024
+"""Characters; longer ones are not kept prepared by the pool of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One statement, and where the values of its parameters come from."""
+
+    sql: str
+    sources: tuple[Source, ...]
+
+
+ROOT = Row("", Kind.ROOT)
+
+# The values of a plan's parameters are where the values of each run come from.
+_VIEWPOINT = Viewpoint(*(cast(Any, Source(None, name)) for name in Viewpoint.__dataclass_fields__))
+
+
+def compile_plan(selection: Selection, given: Sequence[Given]) -> Plan:
+    """The statement for a selection whose arguments have the shapes given; raises Unplannable."""
+    compiling = Compiler(given)
+    whole = compiling.object(selection.root, ROOT)
+    sql = f"SELECT convert_to(coalesce({whole},{FAULT}),'UTF8')"
+    if len(sql) > LONGEST_STATEMENT:
+        raise Unplannable("size", f"{len(sql)} characters")
+    return Plan(sql, tuple(compiling.statement.arguments))
+
+
+@dataclass
+class Compiler:
+    """Writes the SQL of one plan."""
+
+    given: Sequence[Given]
+    statement: Statement = field(default_factory=lambda: Statement(_VIEWPOINT))
+    _aliases: int = 0
+
+    def alias(self, letter: str = "r") -> str:
+        """A new alias; those within declarations have two letters or more."""
+        self._aliases += 1
+        return f"{letter}{self._aliases}"
+
+    def render(self, template: str, row: Row, places: Mapping[str, str | Bound] | None = None) -> str:
+        """A template over {t}."""
+        return self.statement.render(template, t=row.alias, **(places or {}))
+
+    # ---- objects
+
+    def object(self, branch: Branch, row: Row) -> str:
+        """SQL for an object's JSON; NULL where a field that must not be null is."""
+        texts = Texts()
+        for place, chosen in enumerate(branch.chosen):
+            texts.literal(f"{',' if place else '{'}{json_text(chosen.key)}:")
+            self.field(texts, branch, chosen, row)
+        texts.literal("}" if branch.chosen else "{}")
+        return texts.sql()
+
+    def objects(self, branches: Sequence[Branch], target: Target, row: Row) -> str:
+        """The same for a row of one of several types, FAULT in place of NULL."""
+        named = {branch.cls: branch for branch in branches}
+        if target.variants is None:
+            return f"coalesce({self.object(named[target.types[0]], row)},{FAULT})"
+        kind = row.text(target.variants.by)
+        cases = "".join(
+            f" WHEN {quoted(value)} THEN {self.object(named[registered(name)], row)}"
+            for value, name in target.variants.types.items()
+        )
+        return f"coalesce(CASE {kind}{cases} END,{FAULT})"
+
+    def field(self, texts: Texts, branch: Branch, chosen: Chosen, row: Row) -> None:
+        """Add the JSON of one field."""
+        if chosen.definition is None:
+            texts.literal(json_text(branch.name))
+            return
+        nullable = not isinstance(chosen.definition.type, GraphQLNonNull)
+        if isinstance(chosen.field, MappedField):
+            texts.written(self.value(branch, chosen, chosen.field, row), nullable=nullable)
+        else:
+            texts.written(Written(self.nodes(chosen)), nullable=nullable)
+
+    def value(self, branch: Branch, chosen: Chosen, mapped: MappedField, row: Row) -> Written:
+        """A field's JSON; NULL for null."""
+        declaration = mapped.declaration
+        match declaration:
+            case Identifier():
+                table = table_of(branch.cls)
+                assert table is not None, f"{branch.name} has an id but no table."
+                return Written(id_sql(branch.cls.__name__, row.column(table.key[0])), bare=True)
+            case Column(name):
+                return _leaf(chosen, row.column(name), document=row.source is Kind.DOCUMENT)
+            case Expression(sql):
+                return _leaf(chosen, f"({self.render(sql, row, self.places(chosen))})", document=False)
+            case Embedded():
+                return Written(self.embedded(declaration, chosen, mapped, row))
+            case Document():
+                return Written(self.document(declaration, chosen, mapped, row))
+            case Relation():
+                return Written(self.relation(declaration, chosen, mapped, row))
+            case Listing():
+                return Written(self.listing(declaration, chosen, mapped, row))
+            case ByIds(name):
+                return Written(self.by_ids(name, chosen, mapped, row))
+            case Reference():
+                return Written(self.reference(declaration, chosen, row))
+            case Paged():
+                return Written(page_sql(self, declaration, chosen, mapped, row))
+        raise Unplannable("computed", chosen.path)
+
+    def places(self, chosen: Chosen) -> Mapping[str, Bound]:
+        """The field's arguments as places of its SQL."""
+        return {} if chosen.site is None else self.given[chosen.site.number].places
+
+    # ---- values of the same row
+
+    def embedded(self, declaration: Embedded, chosen: Chosen, mapped: MappedField, row: Row) -> str:
+        """A value object out of the row itself."""
+        made = self.objects(chosen.branches, target_of(mapped, declaration.variants), row)
+        if declaration.present is None:
+            return made
+        return f"(CASE WHEN {row.column(declaration.present)}::text NOT IN ('', 'false', '0') THEN {made} END)"
+
+    def document(self, declaration: Document, chosen: Chosen, mapped: MappedField, row: Row) -> str:
+        """A value object, or a list of them, out of JSON."""
+        if declaration.name is not None:
+            value = row.column(declaration.name)
+        else:
+            value = f"({self.render(str(declaration.sql), row)})"
+        target = target_of(mapped, declaration.variants)
+        whole, item = self.alias("d"), self.alias("d")
+        if mapped.many:
+            made = self.objects(chosen.branches, target, Row(f"{item}.v", Kind.DOCUMENT))
+            made = (
+                f"'['||coalesce((SELECT string_agg({made},',' ORDER BY {item}.n) "
+                f"FROM jsonb_array_elements({whole}.v) WITH ORDINALITY {item}(v, n)),'')||']'"
+            )
+        else:
+            made = self.objects(chosen.branches, target, Row(f"{whole}.v", Kind.DOCUMENT))
+        return (
+            f"(SELECT CASE jsonb_typeof({whole}.v) WHEN '{'array' if mapped.many else 'object'}' THEN {made} "
+            f"WHEN 'null' THEN NULL ELSE {FAULT} END "
+            f"FROM (SELECT {value}::jsonb AS v OFFSET 0) {whole} WHERE {whole}.v IS NOT NULL)"
+        )
+
+    # ---- other rows
+
+    def relation(self, declaration: Relation, chosen: Chosen, mapped: MappedField, row: Row) -> str:
+        """At most one row."""
+        alias = self.alias()
+        target = target_of(mapped, declaration.variants)
+        origin, order = self.origin(declaration, declaration.order, chosen, target, row, alias)
+        made = self.objects(chosen.branches, target, _row(target, alias))
+        return f"(SELECT {made} {origin}{order} LIMIT 1)"
+
+    def listing(self, declaration: Listing, chosen: Chosen, mapped: MappedField, row: Row) -> str:
+        """All rows, in order."""
+        alias = self.alias()
+        target = target_of(mapped, declaration.variants)
+        origin, order = self.origin(declaration, declaration.order, chosen, target, row, alias)
+        made = self.objects(chosen.branches, target, _row(target, alias))
+        return (
+            f"('['||coalesce((SELECT string_agg({made},',') "
+            f"FROM (SELECT {alias}.* {origin}{order} LIMIT {declaration.limit}) {alias}),'')||']')"
+        )
+
+    def origin(
+        self, declaration: Reach, order: str | None, chosen: Chosen, target: Target, row: Row, alias: str
+    ) -> tuple[str, str]:
+        """FROM and WHERE of the rows that a row reaches, and their ORDER BY."""
+        own: dict[str, str | Bound] = {**self.places(chosen), "t": row.alias, "r": alias}
+        origin = reached_from(self.statement, declaration, target, own, row.source, ())
+        return origin, f" ORDER BY {self.statement.render(order, **own)}" if order else ""
+
+    def by_ids(self, name: str, chosen: Chosen, mapped: MappedField, row: Row) -> str:
+        """The rows whose keys an array names."""
+        keys, alias = self.alias("u"), self.alias()
+        target = target_of(mapped, None)
+        array = row.column(name)
+        if row.source is Kind.DOCUMENT:
+            each = f"jsonb_array_elements_text(CASE jsonb_typeof({array}) WHEN 'array' THEN {array} END)"
+        else:
+            each = f"unnest({array})"
+        made = self.objects(chosen.branches, target, _row(target, alias))
+        return (
+            f"('['||coalesce((SELECT string_agg({made},',' ORDER BY {keys}.n) FROM {each} WITH ORDINALITY "
+            f"{keys}(id, n) JOIN {self.with_key(target, alias, f'{keys}.id::uuid', ' ON ')}),'')||']')"
+        )
+
+    def reference(self, declaration: Reference, chosen: Chosen, row: Row) -> str:
+        """A row of one of several types."""
+        key, kind = (
+            f"({self.render(name, row)})" if is_sql(name) else row.text(name)
+            for name in (declaration.id, declaration.kind)
+        )
+        names = declaration.types or {branch.name: branch.name for branch in chosen.branches}
+        found = self.one_of(chosen, names, kind, f"{key}::uuid")
+        return f"(CASE WHEN {key} IS NOT NULL AND {kind} IS NOT NULL THEN {found} END)"
+
+    def nodes(self, chosen: Chosen) -> str:
+        """The fields `node` and `nodes`."""
+        assert chosen.site is not None
+        number = chosen.site.number
+        names = {name: name for name in self.given[number].types}
+
+        def value(name: str, kind: str) -> str:
+            return self.statement.bind(Source(number, name), kind)
+
+        if chosen.name == "node":
+            return self.one_of(chosen, names, quoted(next(iter(names))), value("key", "uuid"))
+        each = self.alias("u")
+        found = self.one_of(chosen, names, f"{each}.kind", f"{each}.id")
+        return (
+            f"('['||coalesce((SELECT string_agg(coalesce({found},'null'),',' ORDER BY {each}.n) "
+            f"FROM unnest({value('names', 'text[]')}, {value('keys', 'uuid[]')}) WITH ORDINALITY "
+            f"{each}(kind, id, n)),'')||']')"
+        )
+
+    def one_of(self, chosen: Chosen, names: Mapping[str, str], kind: str, key: str) -> str:
+        """The row with a key, of the type that `names` gives for a kind; FAULT for a kind that it does not name."""
+        branches = {branch.name: branch for branch in chosen.branches}
+        cases = ""
+        for value, name in names.items():
+            if name in branches:
+                alias = self.alias()
+                target = Target((branches[name].cls,), table_of(branches[name].cls), None)
+                made = self.objects([branches[name]], target, _row(target, alias))
+                cases += (
+                    f" WHEN {quoted(value)} THEN (SELECT {made} FROM {self.with_key(target, alias, key, ' WHERE ')})"
+                )
+        return f"(CASE {kind}{cases} ELSE {FAULT} END)" if cases else FAULT
+
+    def with_key(self, target: Target, alias: str, key: str, joint: str) -> str:
+        """A table and the conditions that leave its visible row with this key."""
+        table = target.table
+        assert table is not None, f"{target.types[0].__name__} has no table."
+        conditions = [
+            f"{alias}.tenant_id = {self.statement.render('{tenant}')}",
+            f"{alias}.{table.key[0]} = {key}",
+            *visibility(self.statement, target, alias),
+        ]
+        return f"{self.statement.render(table.name)} {alias}{joint}{' AND '.join(conditions)}"
+
+
+def _row(target: Target, alias: str) -> Row:
+    return Row(alias, target.table or Kind.QUERY)
+
+
+def _leaf(chosen: Chosen, sql: str, *, document: bool) -> Written:
+    assert chosen.definition is not None
+    plain = get_nullable_type(chosen.definition.type)
+    named = cast(GraphQLLeafType, get_named_type(plain))
+    if isinstance(plain, GraphQLList):
+        nullable = not isinstance(plain.of_type, GraphQLNonNull)
+        return (scalars.of_jsons if document else scalars.of_values)(named, sql, nullable=nullable)
+    return (scalars.of_json if document else scalars.of_value)(named, sql)

@@ -1,0 +1,37 @@
+"""Why an operation runs in the stock executor after all (不走计划的原因)."""
+
+from typing import Literal
+
+Reason = Literal[
+    "mutation",
+    "introspection",
+    "resolver",
+    "computed",
+    "directive",
+    "signed_out",
+    "arguments",
+    "size",
+    "null",
+    "database",
+]
+"""
+mutation       the operation writes
+introspection  it asks for the schema, or for nothing at all
+resolver       a field is a Python resolver
+computed       a field is reckoned in Python
+directive      a directive that is neither @skip nor @include
+signed_out     nobody is signed in: every root field is null
+arguments      a variable or an argument is at fault, and the stock executor says which
+size           the statement would be longer than is worth preparing
+null           there was a null where there must be none
+database       PostgreSQL refused the statement
+"""
+
+
+class Unplannable(Exception):
+    """This operation is not for a plan; `what` is the field or directive it was found at."""
+
+    def __init__(self, reason: Reason, what: str) -> None:
+        super().__init__(f"{reason}: {what}")
+        self.reason = reason
+        self.what = what
