@@ -89,6 +89,9 @@ class Entrance:
         """Who asks, known for less than a second; None without a token; raises AccessDenied for one that is none."""
         if authorization is None or not authorization.strip():
             return None
+        scheme, _, token = authorization.strip().partition(" ")
+        if scheme.lower() == "bearer" and (actor := self._actors.held(token)) is not None:
+            return actor
         bearer = _BEARER.fullmatch(authorization.strip())
         if bearer is None:
             raise unauthenticated(

@@ -103,7 +103,7 @@ class Actor:
         """A digest of all that its reads depend on besides the tenant: who it is, and what its grants say."""
         return hashlib.sha256(repr((self.id, self.grants)).encode()).digest()
 
-    @property
+    @cached_property
     def sees_all(self) -> bool:
         """Whether it reads everything of the assessment: organiser or observer of the whole district."""
         return any(

@@ -29,6 +29,9 @@ def bind(**ids: object) -> None:
 
 def configure(*, form: LogFormat, level: str) -> None:
     """Send all logs of this process to standard error, from `level` on. Replaces what was configured before."""
+    # None of it is shown, and to find it out takes as long as to write the line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  # said in its documentation: without it no caller is looked for
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Machine() if form == "json" else _People())
     root = logging.getLogger()

@@ -25,6 +25,8 @@ class Board:
 
     body: bytes
     etag: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Of the answer in full; those of the same bytes are the same."""
 
 
 @dataclass(slots=True)
