@@ -37,19 +37,13 @@ async def find(tx: Transaction, actor: Actor, mutation: str, key: str, payload: 
                 )
             ]
         )
-    await tx.execute(
-        f"""DELETE FROM idempotency_keys WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 AND key = $4
-            AND created_at < now() - interval '{KEPT_HOURS} hours'""",
-        tx.tenant_id,
-        actor.id,
-        mutation,
-        key,
-    )
-    # The insert waits for a twin that is not yet through; then it finds the twin's row, or its place free.
+    # It waits for a twin that is not yet through; then it finds the twin's row, or its place free.
     claimed = await tx.fetchval(
-        """
-        INSERT INTO idempotency_keys (tenant_id, actor_id, mutation, key, input_hash, outcome)
-        VALUES ($1, $2, $3, $4, $5, '{}') ON CONFLICT DO NOTHING RETURNING true
+        f"""
+        INSERT INTO idempotency_keys AS ik (tenant_id, actor_id, mutation, key, input_hash, outcome)
+        VALUES ($1, $2, $3, $4, $5, '{{}}') ON CONFLICT (tenant_id, actor_id, mutation, key)
+        DO UPDATE SET input_hash = EXCLUDED.input_hash, outcome = EXCLUDED.outcome, created_at = now()
+        WHERE ik.created_at < now() - interval '{KEPT_HOURS} hours' RETURNING true
         """,
         tx.tenant_id,
         actor.id,

@@ -213,11 +213,20 @@ class Database:
         # Parsed as a UUID by its type: SET takes no bind parameters.
         token = _bound.set(UUID(str(tenant_id)))
         try:
-            async with self.pool.acquire() as connection, connection.transaction():
-                mode = f"SET TRANSACTION ISOLATION LEVEL {isolation} {'READ ONLY' if read_only else 'READ WRITE'}"
-                await connection.execute(f"{mode}; SET LOCAL app.tenant_id = '{_bound.get()}'")
+            async with self.pool.acquire() as connection:
+                # In one round trip: asyncpg's own transactions would take two.
+                mode = f"ISOLATION LEVEL {isolation} {'READ ONLY' if read_only else 'READ WRITE'}"
                 tx = Transaction(tenant_id, connection, self._client)
-                yield tx
+                try:
+                    await connection.execute(f"BEGIN {mode}; SET LOCAL app.tenant_id = '{_bound.get()}'")
+                    yield tx
+                except BaseException:
+                    if not connection.is_closed():
+                        await connection.execute("ROLLBACK")
+                    raise
+                # PostgreSQL answers the end of a failed transaction with ROLLBACK, and no error.
+                if await connection.execute("COMMIT") != "COMMIT":
+                    raise RuntimeError("A transaction that had failed was to be committed.")
         finally:
             _bound.reset(token)
         if tx.announcements and self.announced is not None:

@@ -3,35 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 from uuid import UUID
 
 import asyncpg
 import orjson
 
 from service import audit
-from service.access import SYSTEM, Actor, Role, denied
+from service.access import SYSTEM, Actor
 from service.checks import Check
-from service.errors import (
-    Conflict,
-    Contact,
-    ErrorCode,
-    IllegalState,
-    NotFound,
-    Path,
-    VersionConflict,
-)
+from service.errors import Conflict, NotFound, Path, Unavailable, VersionConflict
 from service.reports import findings
-from service.reports.rights import (
-    FILLING_STATES,
-    LOCK_CONTACT_UNIT,
-    LOCK_SINCE,
-    LOCKS,
-    TASK_LOCK,
-    TASK_VISIBLE,
-    WRITABLE_STATES,
-    of_lock,
-    placed,
-)
+from service.reports.tasks import read_tasks, refuse_locked, take_tasks
 from service.reports.values import Content, PinnedItem, Value, read_value
 from service.scoring.text import Text
 from tenants.database import Transaction
@@ -70,95 +53,52 @@ async def save_entries(tx: Transaction, actor: Actor, *, entries: Sequence[Entry
     reasons = [check.prose((*at, "reason"), entry.reason) for at, entry in zip(paths, entries, strict=True)]
     check.done()
 
-    rows = await lock_tasks(tx, actor, task_ids)
-    tasks = [_found(rows, task_id, (*at, "taskId")) for task_id, at in zip(task_ids, paths, strict=True)]
-    for task, at in zip(tasks, paths, strict=True):
-        refuse_locked(task, (*at, "taskId"))
-    conflicts = []
+    rows = await take_tasks(tx, actor, task_ids)
+    if len(rows) < len(task_ids):
+        await _refuse(tx, actor, task_ids, entries, paths)
+    tasks = [rows[task_id] for task_id in task_ids]
     for task, entry, at in zip(tasks, entries, paths, strict=True):
         if task["entry_id"] is None and entry.version is not None:
-            check.invalid(
-                (*at, "version"),
-                "该任务还没有填报值，请不要填写版本号。",
-                "The task has no value yet; leave the version out.",
-            )
-        elif task["entry_id"] is not None and entry.version != task["entry_version"]:
-            conflicts.append(Conflict((*at, "version"), task["entry_version"], "Entry", task["entry_id"]))
-    if conflicts:
-        raise VersionConflict(conflicts)
-    items = await pinned_items(tx, {task["scheme_version_id"] for task in tasks})
+            check.invalid((*at, "version"), _NO_VERSION.zh, _NO_VERSION.en)
+        elif entry.version != task["entry_version"]:
+            await _refuse(tx, actor, task_ids, entries, paths)
+    items = {(task["scheme_version_id"], task["data_item_id"]): task for task in tasks}
+    pinned = {key: PinnedItem.of(task) for key, task in items.items()}
     values = [
-        read_value(check, (*at, "content"), entry.content, items[task["scheme_version_id"], task["data_item_id"]])
+        read_value(check, (*at, "content"), entry.content, pinned[task["scheme_version_id"], task["data_item_id"]])
         for task, entry, at in zip(tasks, entries, paths, strict=True)
     ]
     check.done()
 
     saved = await _write(tx, actor, tasks, [value for value in values if value is not None], notes, reasons)
-    await findings.refresh(tx, tasks)
+    if len(saved) < len(tasks):
+        await _refuse(tx, actor, task_ids, entries, paths)
+    if any(task["checked"] for task in tasks):
+        await findings.refresh(tx, tasks)
     await _record(tx, actor, tasks, saved)
     return [row["id"] for row in saved]
 
 
-async def lock_tasks(tx: Transaction, actor: Actor, task_ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
-    """The tasks that the actor may see, locked against other writers, with their entries and the reason of a lock.
-
-    Locks come first and by id, and what is read is read after them: two writers meet here and nowhere else.
-    """
-    await tx.execute(
-        """WITH held AS (SELECT id FROM tasks WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id
-                         FOR NO KEY UPDATE)
-           SELECT count(*) FROM held""",
-        tx.tenant_id,
-        list(task_ids),
-    )
-    rows = await tx.fetch(
-        placed(
-            f"""
-            SELECT ta.id, ta.state, ta.cycle_id, ta.cycle_unit_id, ta.data_item_id, ta.filler, ta.report_id, ta.due_on,
-                   ta.due_at, ta.closes_at, ta.return_review_id, cy.scheme_version_id, cy.state AS cycle_state,
-                   en.id AS entry_id, en.version AS entry_version, en.state AS entry_state, en.revision,
-                   en.revision_id, lk.name AS lock,
-                   {of_lock("lk.name", LOCK_SINCE)} AS lock_since,
-                   {of_lock("lk.name", LOCK_CONTACT_UNIT)} AS lock_unit_id
-            FROM tasks ta
-            JOIN cycles cy ON cy.tenant_id = ta.tenant_id AND cy.id = ta.cycle_id
-            LEFT JOIN entries en ON en.tenant_id = ta.tenant_id AND en.task_id = ta.id
-            CROSS JOIN LATERAL (SELECT {TASK_LOCK} AS name) lk
-            WHERE ta.tenant_id = $1 AND ta.id = ANY ($2::uuid[]) AND {TASK_VISIBLE}
-            FOR SHARE OF cy
-            """,
-            t="ta",
-            actor="$3",
-            all="$4",
-        ),
-        tx.tenant_id,
-        list(task_ids),
-        actor.id,
-        actor.sees_all,
-    )
-    return {row["id"]: row for row in rows}
+_NO_VERSION = Text(zh="该任务还没有填报值，请不要填写版本号。", en="The task has no value yet; leave the version out.")
 
 
-def refuse_locked(task: asyncpg.Record, path: Path) -> None:
-    """Raise what the task's lock says, if it has one."""
-    if task["lock"] is None:
-        return
-    lock = LOCKS[task["lock"]]
-    contacts = [Contact(lock.contact[0], task["lock_unit_id"])]
-    if lock.code is ErrorCode.FORBIDDEN:
-        raise denied(lock.text, [Role(lock.contact[0])], contacts=contacts, path=path)
-    over = task["lock"] == "CYCLE_OVER"
-    raise IllegalState(
-        lock.text,
-        code=lock.code,
-        state=task["cycle_state"] if over else task["state"],
-        legal_from=FILLING_STATES if over else WRITABLE_STATES,
-        since=task["lock_since"],
-        contacts=contacts,
-        subject=("Cycle", task["cycle_id"]) if over else ("Task", task["id"]),
-        path=path,
-        hint=lock.hint,
-    )
+async def _refuse(
+    tx: Transaction, actor: Actor, task_ids: Sequence[UUID], entries: Sequence[EntrySpec], paths: Sequence[Path]
+) -> NoReturn:
+    """Raise what stands in the way of saving: first a task that is hidden, then a closed one, then stale versions."""
+    rows = await read_tasks(tx, actor, task_ids)
+    tasks = [_found(rows, task_id, (*at, "taskId")) for task_id, at in zip(task_ids, paths, strict=True)]
+    for task, at in zip(tasks, paths, strict=True):
+        refuse_locked(task, (*at, "taskId"))
+    conflicts = [
+        Conflict((*at, "version"), task["entry_version"], "Entry", task["entry_id"])
+        for task, entry, at in zip(tasks, entries, paths, strict=True)
+        if task["entry_id"] is not None and entry.version != task["entry_version"]
+    ]
+    if conflicts:
+        raise VersionConflict(conflicts)
+    # It was in the way a moment ago.
+    raise Unavailable
 
 
 async def pinned_items(tx: Transaction, version_ids: set[UUID]) -> dict[tuple[UUID, UUID], PinnedItem]:
@@ -180,35 +120,34 @@ async def _write(
     notes: Sequence[str | None],
     reasons: Sequence[str | None],
 ) -> list[asyncpg.Record]:
+    """Write entries and revisions; the entries' rows in order, without those that changed since they were read."""
     count = len(tasks)
     new_entries, new_revisions = uuid7s(count), uuid7s(count)
     return await tx.fetch(
         """
         WITH given AS (
             SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::numeric[], $7::jsonb[], $8::text[],
-                                 $9::text[])
+                                 $9::text[], $10::text[], $11::int[], $12::int[])
                      WITH ORDINALITY
-                     AS g (task_id, cycle_id, entry_id, revision_id, number, detail, note, reason, place)
+                     AS g (task_id, cycle_id, entry_id, revision_id, number, detail, note, reason, source, revision,
+                           version, place)
         ), kept AS (
             INSERT INTO entries AS en (tenant_id, id, task_id, cycle_id, state, revision, revision_id, number, detail,
                                        note, source, by_id, at, days_late, version)
-            SELECT $1, entry_id, task_id, cycle_id, 'DRAFT', 1, revision_id, number, detail, note,
-                   coalesce((SELECT sv.source FROM tasks st
-                             JOIN cycles sc ON sc.tenant_id = st.tenant_id AND sc.id = st.cycle_id
-                             JOIN scheme_version_items sv ON sv.tenant_id = sc.tenant_id
-                                  AND sv.scheme_version_id = sc.scheme_version_id AND sv.data_item_id = st.data_item_id
-                             WHERE st.tenant_id = $1 AND st.id = g.task_id), 'REPORTED'), $10, now(), 0, 1
+            SELECT $1, entry_id, task_id, cycle_id, 'DRAFT', revision, revision_id, number, detail, note, source, $13,
+                   now(), 0, version
             FROM given g
             ON CONFLICT (tenant_id, task_id) DO UPDATE
-            SET state = 'DRAFT', revision = en.revision + 1, revision_id = EXCLUDED.revision_id,
+            SET state = 'DRAFT', revision = EXCLUDED.revision, revision_id = EXCLUDED.revision_id,
                 number = EXCLUDED.number, detail = EXCLUDED.detail, note = EXCLUDED.note, by_id = EXCLUDED.by_id,
-                at = EXCLUDED.at, version = en.version + 1
+                at = EXCLUDED.at, version = EXCLUDED.version
+            WHERE en.version = EXCLUDED.version - 1
             RETURNING en.id, en.task_id, en.revision, en.revision_id, en.number, en.detail, en.note, en.source, en.at,
                       en.version
         ), written AS (
             INSERT INTO entry_revisions (tenant_id, id, entry_id, revision, number, detail, note, source, by_id, at,
                                          reason)
-            SELECT $1, ke.revision_id, ke.id, ke.revision, ke.number, ke.detail, ke.note, ke.source, $10, ke.at,
+            SELECT $1, ke.revision_id, ke.id, ke.revision, ke.number, ke.detail, ke.note, ke.source, $13, ke.at,
                    g.reason
             FROM kept ke JOIN given g ON g.task_id = ke.task_id
         ), drafted AS (
@@ -226,6 +165,9 @@ async def _write(
         [value.detail_json for value in values],
         list(notes),
         list(reasons),
+        [task["source"] for task in tasks],
+        [(task["revision"] or 0) + 1 for task in tasks],
+        [(task["entry_version"] or 0) + 1 for task in tasks],
         None if actor.id == SYSTEM else actor.id,
     )
 

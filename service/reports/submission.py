@@ -11,9 +11,10 @@ from service.access import SYSTEM, Actor, Role, denied
 from service.checks import Check
 from service.errors import Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
 from service.reports import findings
-from service.reports.entries import digest_of, distinct_ids, lock_tasks, refuse_locked
+from service.reports.entries import digest_of, distinct_ids
 from service.reports.rights import FILLS_SIDE, REPORT_VISIBLE, SECRETARY_OF_REPORT, WRITABLE_STATES, placed
 from service.reports.settling import after_submission, lock_leaves_of
+from service.reports.tasks import lock_tasks, refuse_locked
 from service.scoring.text import Text
 from tenants.database import Transaction
 
