@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 from service.errors import ErrorCode, Issues, Path
@@ -26,6 +27,12 @@ MAX_PROSE = 4000
 
 MAX_CODE = 64
 """Characters of a code."""
+
+FIRST_YEAR = 1900
+LAST_YEAR = 2200
+"""Years of dates and instants: what lies outside was mistyped, and would carry reckoning of days to its edges."""
+
+D = TypeVar("D", bound=date)
 
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
@@ -99,10 +106,10 @@ class Check(Issues):
         return value
 
     def date(self, path: Path, raw: str) -> date | None:
-        """A calendar date, YYYY-MM-DD."""
+        """A calendar date, YYYY-MM-DD, within the years that the product knows."""
         try:
             if _DATE.fullmatch(raw):
-                return date.fromisoformat(raw)
+                return self._in_years(path, date.fromisoformat(raw))
         except ValueError:
             pass
         self.add(
@@ -114,10 +121,11 @@ class Check(Issues):
         return None
 
     def instant(self, path: Path, raw: str) -> datetime | None:
-        """An instant with its offset, RFC 3339; in UTC."""
+        """An instant with its offset, RFC 3339, within the years that the product knows; in UTC."""
         try:
             if _INSTANT.fullmatch(raw):
-                return datetime.fromisoformat(raw.upper().replace("Z", "+00:00")).astimezone(UTC)
+                instant = datetime.fromisoformat(raw.upper().replace("Z", "+00:00")).astimezone(UTC)
+                return self._in_years(path, instant)
         except (ValueError, OverflowError):
             pass
         self.add(
@@ -125,6 +133,20 @@ class Check(Issues):
             path,
             Text(zh=f"“{_short(raw)}”不是带时区的时刻。", en=f'"{_short(raw)}" is not an instant with an offset.'),
             Text(zh="请写成 2026-07-10T09:00:00+08:00 的形式。", en="Write it like 2026-07-10T09:00:00+08:00."),
+        )
+        return None
+
+    def _in_years(self, path: Path, day: D) -> D | None:
+        if FIRST_YEAR <= day.year <= LAST_YEAR:
+            return day
+        self.add(
+            ErrorCode.INVALID_DATETIME,
+            path,
+            Text(
+                zh=f"年份须在{FIRST_YEAR}至{LAST_YEAR}之间，收到{day.year:04}。",
+                en=f"The year must be {FIRST_YEAR} to {LAST_YEAR}; got {day.year:04}.",
+            ),
+            Text(zh="请核对年份。", en="Look at the year again."),
         )
         return None
 

@@ -72,9 +72,14 @@ async def sign_in(
 ) -> tuple[UUID, IssuedToken]:
     """Prove a password; the tenant's id and a bearer token for the account.
 
-    Raises AccessDenied (UNAUTHENTICATED) with one answer whichever of the three is wrong.
+    Raises AccessDenied (UNAUTHENTICATED) with one answer whichever of the three is wrong, and Invalid where district or
+    name can be nobody's.
     """
-    rows = await db.fetch_global("SELECT id FROM directory WHERE code = $1 AND status = 'ACTIVE'", tenant_code)
+    check = Check()
+    code = check.line(("input", "tenantCode"), tenant_code)
+    sign_in_name = check.line(("input", "name"), name)
+    check.done()
+    rows = await db.fetch_global("SELECT id FROM directory WHERE code = $1 AND status = 'ACTIVE'", code)
     member: asyncpg.Record | None = None
     if rows:
         reader = db.reading(rows[0]["id"])
@@ -82,7 +87,7 @@ async def sign_in(
             found = await reader.fetch(
                 "SELECT id, password_hash FROM members WHERE tenant_id = $1 AND sign_in_name = $2 AND active",
                 rows[0]["id"],
-                name,
+                sign_in_name,
             )
         finally:
             await reader.close()

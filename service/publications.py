@@ -46,6 +46,7 @@ async def publish_run(
     """
     actor.require_at_root(Role.ORGANISER)
     check = Check()
+    check.id(("input", "runId"), run_id, "RankingRun")
     heading = check.line(("input", "title"), title)
     check.done()
     run = await finished_run(tx, run_id)

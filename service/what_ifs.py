@@ -20,7 +20,7 @@ from service.errors import ErrorCode, Invalid, Issue, NotFound, Path
 from service.jobs import WHAT_IF, JobRun, WhatIfArguments
 from service.rankings.gradebook import PROPOSED_GRADE
 from service.rankings.snapshot import unpack
-from service.reports.values import Content, PinnedItem, Value, read_value
+from service.reports.values import Content, PinnedItem, Value, check_content, read_value
 from service.schemes.documents import VersionRows, document_of, read_version
 from service.scoring import (
     DataItem,
@@ -77,9 +77,15 @@ async def start_what_if(
 ) -> UUID:
     """Ask for a trial over the snapshot of a finished run; the trial's id. All that can be judged is judged now."""
     actor.require_at_root(Role.ORGANISER)
-    run = await rankings.finished_run(tx, run_id)
     check = Check()
     path: Path = ("input", "schemeVersionId")
+    check.id(("input", "runId"), run_id, "RankingRun")
+    if scheme_version_id is not None:
+        check.id(path, scheme_version_id, "SchemeVersion")
+    if check.found:
+        _read_the_rest(check, weights, values)
+        check.done()
+    run = await rankings.finished_run(tx, run_id)
     own: UUID = await tx.fetchval(
         "SELECT scheme_version_id FROM cycles WHERE tenant_id = $1 AND id = $2", tx.tenant_id, run["cycle_id"]
     )
@@ -145,6 +151,20 @@ def _place(fault: Fault, weights: Mapping[str, int]) -> Path:
         return ("input", "schemeVersionId")
     named = next((code for code in reversed(fault.path) if code in weights), None)
     return ("input", "weights") if named is None else ("input", "weights", str(weights[named]), "indicatorCode")
+
+
+def _read_the_rest(check: Check, weights: Sequence[WeightSpec], values: Sequence[ValueSpec]) -> None:
+    """What a version would judge, where none is looked up: only what can't be read is noted."""
+    for place, weight in enumerate(weights[:MOST_WEIGHTS]):
+        check.line(("input", "weights", str(place), "indicatorCode"), weight.indicator_code)
+        check.decimal(("input", "weights", str(place), "weight"), weight.weight)
+    for place, value in enumerate(values[:MOST_VALUES]):
+        own = ("input", "values", str(place))
+        check.id((*own, "cycleUnitId"), value.cycle_unit_id, "CycleUnit")
+        check.id((*own, "dataItemId"), value.data_item_id, "DataItem")
+        check_content(check, (*own, "content"), value.content)
+        if value.period is not None:
+            check.line((*own, "period"), value.period)
 
 
 def _weights(check: Check, weights: Sequence[WeightSpec]) -> dict[str, Fraction]:

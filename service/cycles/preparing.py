@@ -57,7 +57,9 @@ _EDITABLE_STATES = ("DRAFT", "OPEN", "REVIEWING", "RANKED", "NOTICED")
 async def create_cycle(tx: Transaction, actor: Actor, *, cycle: CycleSpec) -> UUID:
     """Prepare a cycle. Raises AccessDenied, Invalid."""
     actor.require_at_root(Role.ORGANISER)
-    made = await _check(tx, cycle, None)
+    check = Check()
+    columns, categories = _read(check, cycle)
+    made = await _judge(tx, check, columns, categories, None)
     cycle_id = uuid7()
     await tx.execute(
         f"""INSERT INTO cycles (tenant_id, id, {", ".join(made.columns)}, due_at, closes_at)
@@ -84,6 +86,10 @@ async def edit_cycle(tx: Transaction, actor: Actor, *, cycle_id: str, version: i
     Raises AccessDenied, Invalid, NotFound, VersionConflict, IllegalState.
     """
     actor.require_at_root(Role.ORGANISER)
+    check = Check()
+    check.id(("input", "cycleId"), cycle_id, "Cycle")
+    columns, categories = _read(check, cycle)
+    check.done()
     row = await locked(tx, cycle_id, version)
     if row["state"] not in _EDITABLE_STATES:
         raise refused(
@@ -97,7 +103,7 @@ async def edit_cycle(tx: Transaction, actor: Actor, *, cycle_id: str, version: i
             ),
             Text(zh="已通报的周期保持原样。", en="A published cycle stays as it is."),
         )
-    made = await _check(tx, cycle, row)
+    made = await _judge(tx, check, columns, categories, row)
     before = await _categories(tx, row["id"])
     changed = {name: value for name, value in made.columns.items() if row[name] != value}
     recast = made.category_ids != before
@@ -163,34 +169,33 @@ def _refuse_fixed(changed: dict[str, Any], *, recast: bool) -> None:
     check.done()
 
 
-async def _check(tx: Transaction, cycle: CycleSpec, row: asyncpg.Record | None) -> _Checked:
-    """What was written, as columns; refuses with all faults at once. `row` is the cycle as it is, if there is one."""
-    check = Check()
+def _at(name: str) -> Path:
+    return ("input", "cycle", name)
 
-    def at(name: str) -> Path:
-        return ("input", "cycle", name)
 
+def _read(check: Check, cycle: CycleSpec) -> tuple[dict[str, Any], list[UUID]]:
+    """What was written, as columns and ids of categories; what can't be read or makes no sense by itself is noted."""
     columns: dict[str, Any] = {
-        "code": check.code(at("code"), cycle.code),
-        "name": check.line(at("name"), cycle.name),
+        "code": check.code(_at("code"), cycle.code),
+        "name": check.line(_at("name"), cycle.name),
         "kind": cycle.kind,
-        "starts_on": check.date(at("startsOn"), cycle.starts_on),
-        "ends_on": check.date(at("endsOn"), cycle.ends_on),
-        "scheme_version_id": check.id(at("schemeVersionId"), cycle.scheme_version_id, "SchemeVersion"),
-        "under_id": None if cycle.under_id is None else check.id(at("underId"), cycle.under_id, "OrgUnit"),
+        "starts_on": check.date(_at("startsOn"), cycle.starts_on),
+        "ends_on": check.date(_at("endsOn"), cycle.ends_on),
+        "scheme_version_id": check.id(_at("schemeVersionId"), cycle.scheme_version_id, "SchemeVersion"),
+        "under_id": None if cycle.under_id is None else check.id(_at("underId"), cycle.under_id, "OrgUnit"),
         "previous_cycle_id": None
         if cycle.previous_cycle_id is None
-        else check.id(at("previousCycleId"), cycle.previous_cycle_id, "Cycle"),
-        "opens_on": check.date(at("opensOn"), cycle.opens_on),
-        "due_on": check.date(at("dueOn"), cycle.due_on),
+        else check.id(_at("previousCycleId"), cycle.previous_cycle_id, "Cycle"),
+        "opens_on": check.date(_at("opensOn"), cycle.opens_on),
+        "due_on": check.date(_at("dueOn"), cycle.due_on),
         "grace_days": cycle.grace_days,
-        "review_due_on": None if cycle.review_due_on is None else check.date(at("reviewDueOn"), cycle.review_due_on),
-        "notice_on": None if cycle.notice_on is None else check.date(at("noticeOn"), cycle.notice_on),
+        "review_due_on": None if cycle.review_due_on is None else check.date(_at("reviewDueOn"), cycle.review_due_on),
+        "notice_on": None if cycle.notice_on is None else check.date(_at("noticeOn"), cycle.notice_on),
     }
-    categories = check.ids(at("categoryIds"), cycle.category_ids, "Category")
+    categories = check.ids(_at("categoryIds"), cycle.category_ids, "Category")
     if not 0 <= cycle.grace_days <= MOST_GRACE_DAYS:
         check.invalid(
-            at("graceDays"),
+            _at("graceDays"),
             f"宽限天数须在0至{MOST_GRACE_DAYS}之间。",
             f"Days of grace are 0 to {MOST_GRACE_DAYS}.",
         )
@@ -201,6 +206,13 @@ async def _check(tx: Transaction, cycle: CycleSpec, row: asyncpg.Record | None) 
         ("due_on", "notice_on"),
     ):
         _check_order(check, columns, early, late)
+    return columns, categories
+
+
+async def _judge(
+    tx: Transaction, check: Check, columns: dict[str, Any], categories: Sequence[UUID], row: asyncpg.Record | None
+) -> _Checked:
+    """What was read, against what is there; refuses with all faults at once. `row` is the cycle as it is, if any."""
     own: UUID | None = row["id"] if row is not None else None
     if columns["code"] is not None and await tx.fetchval(
         "SELECT true FROM cycles WHERE tenant_id = $1 AND code = $2 AND id IS DISTINCT FROM $3",
@@ -208,7 +220,8 @@ async def _check(tx: Transaction, cycle: CycleSpec, row: asyncpg.Record | None) 
         columns["code"],
         own,
     ):
-        check.duplicate(at("code"), f"已有编码为“{cycle.code}”的周期。", f'There is a cycle "{cycle.code}" already.')
+        code = columns["code"]
+        check.duplicate(_at("code"), f"已有编码为“{code}”的周期。", f'There is a cycle "{code}" already.')
     for name, table in (
         ("scheme_version_id", "scheme_versions"),
         ("under_id", "org_units"),
@@ -217,10 +230,10 @@ async def _check(tx: Transaction, cycle: CycleSpec, row: asyncpg.Record | None) 
         if columns[name] is not None and not await tx.fetchval(
             f"SELECT true FROM {table} WHERE tenant_id = $1 AND id = $2", tx.tenant_id, columns[name]
         ):
-            check.unknown(at(_API_NAMES[name]))
+            check.unknown(_at(_API_NAMES[name]))
     if columns["previous_cycle_id"] is not None and columns["previous_cycle_id"] == own:
-        check.invalid(at("previousCycleId"), "周期不能以自己为上期。", "A cycle can't be its own predecessor.")
-    chosen = await _chosen(tx, check, at("categoryIds"), columns["scheme_version_id"], categories)
+        check.invalid(_at("previousCycleId"), "周期不能以自己为上期。", "A cycle can't be its own predecessor.")
+    chosen = await _chosen(tx, check, _at("categoryIds"), columns["scheme_version_id"], categories)
     check.done()
     return _Checked(columns, chosen)
 

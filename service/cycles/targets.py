@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -37,8 +37,12 @@ async def assign_targets(
     """
     actor.require_at_root(Role.ORGANISER)
     check = Check()
+    check.id(("input", "cycleId"), cycle_id, "Cycle")
     item_key = check.id(("input", "dataItemId"), data_item_id, "DataItem")
-    check.at_most(("input", "targets"), targets, MOST_TARGETS)
+    if not check.at_most(("input", "targets"), targets, MOST_TARGETS):
+        check.done()
+    if check.found:
+        _read_targets(check, None, targets)
     check.done()
     row = await locked(tx, cycle_id, None)
     if row["state"] != "DRAFT":
@@ -106,13 +110,16 @@ async def assign_targets(
 
 
 def _read_targets(
-    check: Check, item: asyncpg.Record, targets: Sequence[TargetRow]
+    check: Check, item: asyncpg.Record | None, targets: Sequence[TargetRow]
 ) -> tuple[list[UUID | None], list[Decimal | None]]:
-    """Units and values, in order; None where one is faulty."""
+    """Units and values, in order; None where one is faulty. Without the item only what can't be read is noted."""
     units: list[UUID | None] = []
     values: list[Decimal | None] = []
     seen: set[UUID] = set()
-    scale = 0 if item["type"] == "INTEGER" else item["scale"]
+    bounds: dict[str, Any] = {}
+    if item is not None:
+        scale = 0 if item["type"] == "INTEGER" else item["scale"]
+        bounds = {"scale": scale, "minimum": item["minimum"], "maximum": item["maximum"]}
     for place, target in enumerate(targets):
         path = ("input", "targets", str(place))
         unit = check.id((*path, "unitId"), target.unit_id, "OrgUnit")
@@ -121,7 +128,5 @@ def _read_targets(
         elif unit is not None:
             seen.add(unit)
         units.append(unit)
-        values.append(
-            check.decimal((*path, "value"), target.value, scale=scale, minimum=item["minimum"], maximum=item["maximum"])
-        )
+        values.append(check.decimal((*path, "value"), target.value, **bounds))
     return units, values

@@ -127,7 +127,12 @@ async def _plan(tx: Transaction, check: Check, rows: Sequence[UnitRow], today: d
     root = next(row for row in found if row["parent_id"] is None)
     ids = uuid7s(len(rows))
     codes = {code: row["id"] for code, row in existing.items()}
-    codes |= {row.code: ids[i] for i, row in enumerate(rows) if row.code not in existing}
+    codes |= {
+        row.code: ids[i]
+        for i, row in enumerate(rows)
+        # What is no code is nobody's code above.
+        if row.code not in existing and Check().code((), row.code) is not None
+    }
     seen: set[str] = set()
     order: list[_Unit] = []
     for position, row in enumerate(rows):

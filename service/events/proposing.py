@@ -97,6 +97,9 @@ async def propose_events(tx: Transaction, actor: Actor, *, events: Sequence[Even
     units = [check.id((*at, "cycleUnitId"), e.cycle_unit_id, "CycleUnit") for at, e in zip(paths, events, strict=True)]
     leaves = [check.id((*at, "indicatorId"), e.indicator_id, "Indicator") for at, e in zip(paths, events, strict=True)]
     typed = [_read(check, at, event) for at, event in zip(paths, events, strict=True)]
+    if check.found:
+        for at, event in zip(paths, events, strict=True):
+            _read_the_rest(check, at, event)
     check.done()
     rows = await _facts(tx, actor, [key for key in units if key], [key for key in leaves if key])
     for at, row in zip(paths, rows, strict=True):
@@ -128,6 +131,15 @@ def _read(check: Check, path: Path, event: EventSpec) -> _Typed:
         document_title=check.line((*path, "documentTitle"), event.document_title),
         document_number=None if number is None else check.line((*path, "documentNumber"), number),
     )
+
+
+def _read_the_rest(check: Check, path: Path, event: EventSpec) -> None:
+    """What a leaf's rule would judge, where no leaf will be looked up: only what can't be read is noted."""
+    for name, code in (("levelCode", event.level_code), ("groundCode", event.ground_code)):
+        if code is not None:
+            check.line((*path, name), code)
+    if event.amount is not None:
+        check.decimal((*path, "amount"), event.amount, scale=AMOUNT_PLACES)
 
 
 async def _facts(tx: Transaction, actor: Actor, units: Sequence[UUID], leaves: Sequence[UUID]) -> list[asyncpg.Record]:

@@ -313,8 +313,8 @@ async def record_grades(
     day = check.date(("input", "decidedOn"), decided_on)
     title = check.line(("input", "documentTitle"), document_title)
     number = None if document_number is None else check.line(("input", "documentNumber"), document_number)
-    check.at_most(path, grades, MOST_NAMED)
-    check.done()
+    if not check.at_most(path, grades, MOST_NAMED):
+        check.done()
     paths = [(*path, str(place)) for place in range(len(grades))]
     named: dict[UUID, tuple[Path, GradeSpec, str | None]] = {}
     for at, each in zip(paths, grades, strict=True):
@@ -324,6 +324,9 @@ async def record_grades(
             check.duplicate((*at, "standingId"), "同一对象出现了两次。", "The id occurs twice.")
         elif standing is not None:
             named[standing] = (at, each, words)
+    if check.found:
+        for at, each in zip(paths, grades, strict=True):
+            check.line((*at, "gradeCode"), each.grade_code)
     check.done()
     run = await _adopted(tx, key)
     rows = await tx.fetch(

@@ -15,7 +15,7 @@ from service.checks import Check
 from service.errors import Conflict, NotFound, Path, Unavailable, VersionConflict
 from service.reports import findings
 from service.reports.tasks import read_tasks, refuse_locked, take_tasks
-from service.reports.values import Content, PinnedItem, Value, read_value
+from service.reports.values import Content, PinnedItem, Value, check_content, read_value
 from service.scoring.text import Text
 from tenants.database import Transaction
 from tenants.ids import uuid7s
@@ -51,6 +51,9 @@ async def save_entries(tx: Transaction, actor: Actor, *, entries: Sequence[Entry
     task_ids = distinct_ids(check, [(*at, "taskId") for at in paths], [entry.task_id for entry in entries], "Task")
     notes = [check.prose((*at, "note"), entry.note) for at, entry in zip(paths, entries, strict=True)]
     reasons = [check.prose((*at, "reason"), entry.reason) for at, entry in zip(paths, entries, strict=True)]
+    if check.found:
+        for at, entry in zip(paths, entries, strict=True):
+            check_content(check, (*at, "content"), entry.content)
     check.done()
 
     rows = await take_tasks(tx, actor, task_ids)

@@ -44,7 +44,7 @@ async def submit_report(
     key = check.id(("input", "reportId"), report_id, "Report")
     named = None if task_ids is None else check.ids(("input", "taskIds"), task_ids, "Task")
     check.at_most(("input", "taskIds"), task_ids or (), MOST_SUBMITTED)
-    check.at_most(("input", "confirmedWarnings"), confirmed_warnings, MOST_CONFIRMED)
+    _check_confirmed(check, confirmed_warnings)
     if named is not None and not task_ids:
         check.invalid(("input", "taskIds"), "至少选一项。", "Name at least one task, or leave it out for all.")
     check.done()
@@ -85,9 +85,9 @@ async def submit_entries(
     path: Path = ("input", "entries")
     if not entries:
         check.invalid(path, "至少选一个值。", "Give at least one value.")
-    check.at_most(path, entries, MOST_SUBMITTED)
-    check.at_most(("input", "confirmedWarnings"), confirmed_warnings, MOST_CONFIRMED)
-    check.done()
+    _check_confirmed(check, confirmed_warnings)
+    if not check.at_most(path, entries, MOST_SUBMITTED):
+        check.done()
     places = [(*path, str(place), "id") for place in range(len(entries))]
     ids = distinct_ids(check, places, [text for text, _ in entries], "Entry")
     check.done()
@@ -127,6 +127,13 @@ async def submit_entries(
     subject = ("Entry", ids[0]) if len(ids) == 1 else ("Cycle", cycles.pop()) if len(cycles) == 1 else None
     await _submit(tx, actor, "submitEntries", chosen, paths, confirmed_warnings, subject)
     return ids
+
+
+def _check_confirmed(check: Check, keys: Sequence[str]) -> None:
+    path: Path = ("input", "confirmedWarnings")
+    if check.at_most(path, keys, MOST_CONFIRMED):
+        for place, key in enumerate(keys):
+            check.line((*path, str(place)), key)
 
 
 async def _lock_report(tx: Transaction, actor: Actor, report_id: UUID | None) -> asyncpg.Record:

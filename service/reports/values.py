@@ -132,6 +132,18 @@ def read_value(check: Check, path: Path, content: Content, item: PinnedItem) -> 
     return None if number is None else Value(number=number)
 
 
+def check_content(check: Check, path: Path, content: Content) -> None:
+    """Note what can't be read, whatever the item: for an input whose items are not looked up, since it is refused."""
+    if content.number is not None:
+        check.decimal((*path, "number"), content.number)
+    if content.choice is not None:
+        check.line((*path, "choice"), content.choice)
+    for place, (code, _) in enumerate((content.counts or ())[:MOST_SCORES]):
+        check.line((*path, "counts", str(place), "option"), code)
+    for place, score in enumerate((content.scores or ())[:MOST_SCORES]):
+        check.decimal((*path, "scores", str(place)), score)
+
+
 def _number(check: Check, path: Path, raw: str, item: PinnedItem) -> Decimal | None:
     scale = 0 if item.type == "INTEGER" else item.scale
     return check.decimal(path, raw, scale=scale, minimum=item.minimum, maximum=item.maximum)

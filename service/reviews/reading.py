@@ -7,6 +7,7 @@ from uuid import UUID
 
 from service.checks import Check
 from service.errors import Path
+from service.reports.values import check_content
 from service.reviews.decisions import NAMES, Accept, Adjust, Award, Case, Return, ReviewSpec
 
 LATEST_RETURN: Final = 366
@@ -32,28 +33,43 @@ def read_cases(check: Check, path: Path, reviews: Sequence[ReviewSpec], today: d
         else:
             required = not isinstance(decision, Award)
             reason = check.prose((*within, "reason"), decision.reason, required=required)
-        if key is None:
-            continue
-        seen.add(key)
-        case = Case(at, spec.version, decision, name, key, reason)
-        if isinstance(decision, Return):
-            case.due_on = _due_on(check, (*within, "until"), decision, today)
-            case.item_ids = check.ids((*within, "dataItemIds"), decision.data_item_ids, "DataItem")
-            if decision.data_item_ids is not None and not decision.data_item_ids:
-                check.invalid((*within, "dataItemIds"), "至少选一个数据项。", "Name an item, or leave it out for all.")
-        elif isinstance(decision, Adjust):
-            if not decision.values:
-                check.invalid((*within, "values"), "至少核定一个值。", "Settle at least one value.")
-            for number, given in enumerate(decision.values):
-                task_id = check.id((*within, "values", str(number), "taskId"), given.task_id, "Task")
-                if task_id in case.task_ids:
-                    check.duplicate(
-                        (*within, "values", str(number), "taskId"), "同一任务出现了两次。", "The task occurs twice."
+        due_on: date | None = None
+        item_ids: list[UUID] = []
+        task_ids: list[UUID] = []
+        match decision:
+            case Return():
+                due_on = _due_on(check, (*within, "until"), decision, today)
+                item_ids = check.ids((*within, "dataItemIds"), decision.data_item_ids, "DataItem")
+                if decision.data_item_ids is not None and not decision.data_item_ids:
+                    check.invalid(
+                        (*within, "dataItemIds"), "至少选一个数据项。", "Name an item, or leave it out for all."
                     )
-                if task_id is not None:
-                    case.task_ids.append(task_id)
-        cases.append(case)
+            case Award():
+                check.decimal((*within, "marks"), decision.marks)
+            case Adjust():
+                task_ids = _read_values(check, (*within, "values"), decision)
+        if key is not None:
+            seen.add(key)
+            cases.append(
+                Case(at, spec.version, decision, name, key, reason, due_on=due_on, item_ids=item_ids, task_ids=task_ids)
+            )
     return cases
+
+
+def _read_values(check: Check, path: Path, decision: Adjust) -> list[UUID]:
+    """The tasks whose values are settled; the values wait for their items."""
+    if not decision.values:
+        check.invalid(path, "至少核定一个值。", "Settle at least one value.")
+    task_ids: list[UUID] = []
+    for place, given in enumerate(decision.values):
+        here = (*path, str(place))
+        check_content(check, (*here, "content"), given.content)
+        task_id = check.id((*here, "taskId"), given.task_id, "Task")
+        if task_id in task_ids:
+            check.duplicate((*here, "taskId"), "同一任务出现了两次。", "The task occurs twice.")
+        if task_id is not None:
+            task_ids.append(task_id)
+    return task_ids
 
 
 def _due_on(check: Check, path: Path, decision: Return, today: date) -> date | None:

@@ -56,6 +56,11 @@ async def save_self_scores(tx: Transaction, actor: Actor, *, scores: Sequence[Se
     places = [(*path, str(n), "assessmentId") for n in range(len(scores))]
     keys = distinct_ids(check, places, [score.assessment_id for score in scores], "Assessment")
     notes = [check.prose((*path, str(n), "note"), score.note) for n, score in enumerate(scores)]
+    if check.found:
+        # No leaf is looked up, so its full marks judge nothing; what is no number is told all the same.
+        for n, score in enumerate(scores):
+            if score.score is not None:
+                check.decimal((*path, str(n), "score"), score.score, scale=OWN_PLACES)
     check.done()
     rows = await _lock(tx, actor, keys)
     found = []

@@ -153,11 +153,15 @@ async def edit_scheme_version(
     categories = None if category_ids is None else _check_categories(check, category_ids, references)
     # What is wrong in the settings themselves is told with the rest, before it is known whether there is such a draft.
     settings = dict(settings or {})
+    judged = dict(settings)
     if settings.get("grades") is not None:
+        faults = len(check.found)
         typed = read_typed(check, ("input", "settings"), {"grades": settings["grades"]}, references)
-        settings["grades"] = typed["grades"]
-        check.done()
-    read_settings(check, ("input", "settings"), settings, default_settings("POINTS"))
+        settings["grades"] = judged["grades"] = typed["grades"]
+        if len(check.found) > faults:
+            # Grades that can't be read are not judged further.
+            del judged["grades"]
+    read_settings(check, ("input", "settings"), judged, default_settings("POINTS"))
     check.done()
     row = await lock_draft(tx, key, ("input", "schemeVersionId"), version=version)
     before = orjson.loads(row["settings"])

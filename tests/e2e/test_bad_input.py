@@ -119,8 +119,8 @@ def refuse(world: World, case: Case) -> Json:
             assert one[words] != two[words], (case, told)
             assert has_chinese(one[words]), (case, told)
     # What is wrong in a scheme is shown by its place in the tree, from the root on.
-    path = None if case.path is None else case.path.split(".")
-    path = path if path is None or path[0] == "ROOT" else ["input", *path]
+    path = None if case.path is None else [step for step in case.path.split(".") if step]
+    path = path if path is None or path[:1] == ["ROOT"] else ["input", *path]
     found = [(issue["code"], issue["path"]) for issue in english.get("issues") or [english]]
     assert (case.code, path) in found, (case, english)
     answered: Json = english
@@ -302,9 +302,9 @@ async def test_versions_ids_and_roles(db: Database, world: World, other: World) 
                     ("x" * 10_000, "INVALID_ID"),
                 )
             ),
-            Case("secretary", "createCategory", {"code": "n", "name": "新"}, "FORBIDDEN"),
-            Case("secretary", "startRankingRun", {"cycleId": ids["cycle"]}, "FORBIDDEN"),
-            Case("observer", "importOrgUnits", {"units": []}, "FORBIDDEN"),
+            Case("secretary", "createCategory", {"code": "n", "name": "新"}, "FORBIDDEN", ""),
+            Case("secretary", "startRankingRun", {"cycleId": ids["cycle"]}, "FORBIDDEN", "cycleId"),
+            Case("observer", "importOrgUnits", {"units": []}, "FORBIDDEN", ""),
             Case(
                 "reviewer",
                 "saveEntries",

@@ -188,7 +188,7 @@ SCALARS: Mapping[str, Any] = {
 }
 """Something of each kind."""
 
-ONE_OF = ("ReturnUntilInput", "ReviewDecisionInput", "EntryContentInput", "ScoringRuleInput")
+ONE_OF = ("ReturnUntilInput", "ReviewDecisionInput", "EntryContentInput", "ScoringRuleInput", "GradeConditionInput")
 """Inputs of which exactly one field is given, where graphql-core does not say so."""
 
 

@@ -75,6 +75,16 @@ def test_an_instant_needs_its_offset(raw: str) -> None:
     assert Check().instant(PATH, "2026-07-11T00:00:00+08:00") == datetime(2026, 7, 10, 16, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1899-12-31", "2201-01-01", "9999-12-31"])
+def test_a_year_that_was_mistyped_is_told(day: str) -> None:
+    for check, read in ((one := Check(), one.date(PATH, day)), (two := Check(), two.instant(PATH, f"{day}T12:00:00Z"))):
+        assert read is None
+        assert fault(check) is ErrorCode.INVALID_DATETIME
+        assert "1900 to 2200" in check.found[0].text.en
+    assert Check().date(PATH, "1900-01-01") == date(1900, 1, 1)
+    assert Check().date(PATH, "2200-12-31") == date(2200, 12, 31)
+
+
 def test_an_id_is_of_its_type_and_of_one_spelling() -> None:
     key = uuid7()
     text = encode_id("Cycle", key)

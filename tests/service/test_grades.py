@@ -390,7 +390,7 @@ async def test_a_record_must_be_whole_and_say_why(db: Database, tenant: District
     await adopt(cycle, organiser, run_id)
     with pytest.raises(Invalid) as refused:
         await record(
-            cycle, organiser, run_id, ("a1", "B", None), ("a2", "Z", "错"), decided_on="2999-01-01", as_proposed=False
+            cycle, organiser, run_id, ("a1", "B", None), ("a2", "Z", "错"), decided_on="2199-01-01", as_proposed=False
         )
     assert {"/".join(issue.path[1:]) for issue in refused.value.issues} == {
         "grades/0/reason",

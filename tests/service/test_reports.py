@@ -150,7 +150,12 @@ async def test_all_faults_come_at_once(cycle: OpenCycle) -> None:
     assert len(refused.value.issues) == 2
     with pytest.raises(Invalid) as refused:
         await save(cycle, secretary, specs[0], EntrySpec("nonsense", Content()), specs[0])
-    assert [issue.code for issue in refused.value.issues] == [ErrorCode.INVALID_ID, ErrorCode.DUPLICATE]
+    assert [issue.code for issue in refused.value.issues] == [
+        ErrorCode.INVALID_ID,
+        ErrorCode.DUPLICATE,
+        ErrorCode.INVALID_DECIMAL,
+        ErrorCode.INVALID_DECIMAL,
+    ]
 
 
 async def test_only_the_side_that_fills_a_task_may_write_it(cycle: OpenCycle) -> None:
