@@ -46,10 +46,7 @@ class Actors:
     def held(self, token: str) -> Actor | None:
         """The actor, if it is known for less than a second and its token has not ended."""
         found = self._held.get(hashlib.sha256(token.encode()).digest())
-        if found is None or time.monotonic() >= found.until:
-            return None
-        actor = found.actor
-        return None if actor.expires_at is not None and actor.expires_at <= datetime.now(UTC) else actor
+        return None if found is None or time.monotonic() >= found.until else found.actor
 
     async def of(self, token: str, *, request_id: str | None = None) -> Actor:
         """The actor behind a token, in a request; raises AccessDenied (UNAUTHENTICATED)."""
@@ -62,6 +59,9 @@ class Actors:
             until = time.monotonic() + HELD_SECONDS
             actor = await authenticate(self._db, self._signing_key, token)
             self.reads += 1
+            if actor.expires_at is not None:
+                left = (actor.expires_at - datetime.now(UTC)).total_seconds()
+                until = min(until, time.monotonic() + left)
             self._keep(token, _Held(actor, until))
         return actor
 

@@ -7,8 +7,8 @@ import contextlib
 import functools
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -168,7 +168,7 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["ending"] = self.ending
@@ -181,10 +181,12 @@ class Envelope:
                 seen["status"] = message.get("status", 101)
                 telemetry.note_status(seen["status"])
                 # Straight into the list: Starlette's headers search it for each name, which a kept board would feel.
-                headers = [(name, value) for name, value in message.get("headers", ()) if name != b"x-request-id"]
+                headers = list(message.get("headers", ()))
+                brought = {name for name, _ in headers}
+                if b"x-request-id" in brought:
+                    headers = [each for each in headers if each[0] != b"x-request-id"]
                 headers.append((b"x-request-id", request_id.encode()))
                 if message["type"] == "http.response.start":
-                    brought = {name for name, _ in headers}
                     headers += [each for each in _HEADERS if each[0] not in brought]
                     if self.ending.told.is_set():
                         # So that clients leave before the connection is closed under them.

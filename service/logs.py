@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
 from typing import Literal
 
 import orjson
@@ -18,6 +20,9 @@ LogFormat = Literal["text", "json"]
 # What every record has; all else was given by the caller as `extra` and is shown.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
+
+_FIRST_GIVEN = len(vars(logging.makeLogRecord({})))
+"""What was given comes after what every record has."""
 
 _bound: ContextVar[Mapping[str, object]] = ContextVar("bound_ids", default={})  # noqa: B039  # never changed in place
 
@@ -43,12 +48,21 @@ def configure(*, form: LogFormat, level: str) -> None:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
-    given = {name: value for name, value in vars(record).items() if name not in _USUAL and not name.startswith("_")}
-    return {**_bound.get(), **given}
+    found = dict(_bound.get())
+    for name, value in islice(vars(record).items(), _FIRST_GIVEN, None):
+        if name not in _USUAL and not name.startswith("_"):
+            found[name] = value
+    return found
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second = int(record.created)
+    return f"{_second(second)}.{int((record.created - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _People(logging.Formatter):
