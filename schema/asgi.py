@@ -19,12 +19,13 @@ from service import logs
 from service.access import Actor
 from service.actors import Actors
 from service.errors import unauthenticated
+from service.issuers import Issuers
 from service.language import Language, choose_language
 from service.scoring.text import Text
 from service.settings import Settings
 from tenants.database import Database
 
-_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,4096}) *", re.IGNORECASE)
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,8192}) *", re.IGNORECASE)
 
 
 def create_graphql(settings: Settings, db: Database) -> ASGIApp:
@@ -75,7 +76,8 @@ class Entrance:
         assert settings.signing_key is not None, "The settings were checked at start."
         self._settings = settings
         self._db = db
-        self._actors = Actors(db, settings.signing_key.get_secret_value())
+        issuers = Issuers(db, http=settings.issuer_http)
+        self._actors = Actors(db, settings.signing_key.get_secret_value(), issuers=issuers)
 
     async def __call__(self, *, authorization: str | None, accept_language: str | None, request_id: str) -> Context:
         """The context of an operation; raises AccessDenied for a token that does not hold."""

@@ -11,10 +11,13 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from service.access import Actor, authenticate
 from tenants.database import Database
+
+if TYPE_CHECKING:
+    from service.issuers import Issuers
 
 HELD_SECONDS: Final = 1.0
 """How old what is known of an actor may be, counted from before it was read."""
@@ -32,8 +35,11 @@ class _Held:
 class Actors:
     """The actors of one process, by the SHA-256 of their tokens."""
 
-    def __init__(self, db: Database, signing_key: str, *, most: int = MOST_HELD) -> None:
+    def __init__(
+        self, db: Database, signing_key: str, *, issuers: "Issuers | None" = None, most: int = MOST_HELD
+    ) -> None:
         self._db = db
+        self._issuers = issuers
         self._signing_key = signing_key
         self._most = most
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
@@ -57,7 +63,7 @@ class Actors:
         actor = self.held(token)
         if actor is None:
             until = time.monotonic() + HELD_SECONDS
-            actor = await authenticate(self._db, self._signing_key, token)
+            actor = await authenticate(self._db, self._signing_key, token, issuers=self._issuers)
             self.reads += 1
             if actor.expires_at is not None:
                 left = (actor.expires_at - datetime.now(UTC)).total_seconds()

@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from service import audit
-from service.access import ROLE_NAMES, Actor, IssuedToken, Language, Role, issue_jwt, new_secret, secret_hash
+from service.access import ROLE_NAMES, Actor, IssuedToken, Language, Role, forbidden, issue_jwt, new_secret, secret_hash
 from service.audit import Change
 from service.checks import Check
 from service.errors import Conflict, ErrorCode, IllegalState, NotFound, Path, VersionConflict, unauthenticated
@@ -168,7 +168,8 @@ async def edit_member(
     _check_password(check, ("input", "password"), password)
     check.done()
     row = await tx.fetchrow(
-        """SELECT m.id, m.version, m.language, m.active, a.display_name FROM members m
+        """SELECT m.id, m.version, m.language, m.active, a.display_name, m.password_hash IS NOT NULL AS by_password
+           FROM members m
            JOIN actors a ON a.tenant_id = m.tenant_id AND a.id = m.id
            WHERE m.tenant_id = $1 AND m.id = $2 FOR UPDATE OF m""",
         tx.tenant_id,
@@ -177,6 +178,9 @@ async def edit_member(
     if row is None:
         raise NotFound(("input", "memberId"))
     _expect_version(row, version, "Member")
+    if password is not None and not row["by_password"] and not actor.holds_at_root(Role.ADMINISTRATOR):
+        # Else whoever is let in by an issuer could stay when the issuer shuts the door.
+        raise forbidden([Role.ADMINISTRATOR], path=("input", "password"))
     await tx.execute(
         """UPDATE members SET version = version + 1, language = coalesce($3, language), active = coalesce($4, active),
                   password_hash = coalesce($5, password_hash) WHERE tenant_id = $1 AND id = $2""",
@@ -203,6 +207,44 @@ async def edit_member(
         subject=("Member", row["id"]),
         summary=Text(zh=f"修改账号“{row['display_name']}”", en=f'Changed the account "{row["display_name"]}"'),
         changes=[change for change in changes if change is not None],
+    )
+    return UUID(str(row["id"]))
+
+
+async def link_member(tx: Transaction, actor: Actor, *, sign_in_name: str, subject: str) -> UUID:
+    """Let an account sign in through the district's issuer from now on, as `subject`; its password ends."""
+    actor.require_at_root(Role.ADMINISTRATOR)
+    check = Check()
+    path = ("input", "subject")
+    name = check.line(path, subject, longest=100)
+    check.done()
+    row = await tx.fetchrow(
+        "SELECT id FROM members WHERE tenant_id = $1 AND sign_in_name = $2 FOR UPDATE", tx.tenant_id, sign_in_name
+    )
+    if row is None:
+        raise NotFound(("input", "signInName"))
+    if await tx.fetchval(
+        "SELECT true FROM members WHERE tenant_id = $1 AND sign_in_name = $2 AND id <> $3",
+        tx.tenant_id,
+        name,
+        row["id"],
+    ):
+        check.duplicate(path, "该标识已属于另一账号。", "Another account has this subject.")
+    check.done()
+    await tx.execute(
+        """UPDATE members SET version = version + 1, sign_in_name = $3, password_hash = NULL
+           WHERE tenant_id = $1 AND id = $2""",
+        tx.tenant_id,
+        row["id"],
+        name,
+    )
+    await audit.append(
+        tx,
+        actor,
+        "editMember",
+        subject=("Member", row["id"]),
+        summary=Text(zh="改由统一身份认证登录", en="Signs in through the issuer from now on"),
+        changes=[Change("signInName", sign_in_name, name), Change("password", "***", None)],
     )
     return UUID(str(row["id"]))
 

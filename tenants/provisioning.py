@@ -95,6 +95,66 @@ async def set_status(owner_url: str, *, code: str, status: str) -> District:
     return District(row["id"], row["code"], row["status"])
 
 
+@dataclass(frozen=True)
+class Issuer:
+    """Who signs tokens of a district's accounts outside, for whom they are meant, and which claims say what."""
+
+    url: str
+    audience: str
+    subject_claim: str = "sub"
+    tenant_claim: str | None = None
+
+
+async def issuer_of(owner_url: str, *, code: str) -> Issuer | None:
+    """The district's issuer, or None."""
+    async with _owner(owner_url) as connection:
+        row = await connection.fetchrow(
+            "SELECT issuer, audience, subject_claim, tenant_claim FROM directory WHERE code = $1", code
+        )
+    if row is None:
+        raise ProvisioningError(f"There is no district with the code {code}.")
+    return None if row["issuer"] is None else Issuer(*row)
+
+
+async def set_issuer(owner_url: str, *, code: str, issuer: Issuer | None) -> None:
+    """Give a district its issuer, or take it away (None).
+
+    Raises ProvisioningError where the district does not exist, or where it would share an issuer with another one and
+    not both have a claim that names them.
+    """
+    async with _owner(owner_url) as connection:
+        # Two at once would each see the other district without this issuer.
+        await connection.execute("LOCK TABLE directory IN SHARE ROW EXCLUSIVE MODE")
+        if issuer is not None:
+            others = await connection.fetch(
+                "SELECT code, tenant_claim FROM directory WHERE issuer = $1 AND code <> $2 ORDER BY code",
+                issuer.url,
+                code,
+            )
+            if others and issuer.tenant_claim is None:
+                raise ProvisioningError(
+                    f"{others[0]['code']} has this issuer as well. Name with --tenant-claim the claim of its tokens "
+                    "that holds the district's code."
+                )
+            if unnamed := [other["code"] for other in others if other["tenant_claim"] is None]:
+                raise ProvisioningError(
+                    f"{', '.join(unnamed)} has this issuer without --tenant-claim, so every token of it would be for "
+                    "that district. Set it there first."
+                )
+        status = await connection.execute(
+            """UPDATE directory SET issuer = $2, audience = $3, subject_claim = $4, tenant_claim = $5
+               WHERE code = $1""",
+            code,
+            *(
+                (None, None, None, None)
+                if issuer is None
+                else (issuer.url, issuer.audience, issuer.subject_claim, issuer.tenant_claim)
+            ),
+        )
+    if status == "UPDATE 0":
+        raise ProvisioningError(f"There is no district with the code {code}.")
+
+
 @contextlib.asynccontextmanager
 async def _owner(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
     """One transaction as the owner, whom forced row-level security binds as well."""

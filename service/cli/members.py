@@ -13,7 +13,7 @@ import click
 from service.access import Actor, Role
 from service.cli.common import Failure, data_option, documented, in_tenant, json_option, print_json, run, running
 from service.ids import encode_id
-from service.members import GrantSpec, NewToken, create_member, create_service_token
+from service.members import GrantSpec, NewToken, create_member, create_service_token, link_member
 from service.settings import Settings
 from tenants.database import Transaction
 
@@ -53,7 +53,10 @@ def member_group() -> None:
 @member_group.command("create")
 @click.option("--tenant", required=True, metavar="CODE", help="The district's code.")
 @click.option("--name", required=True, help="The name that is shown, such as 张三（组织科）.")
-@click.option("--sign-in", required=True, metavar="NAME", help="What the person signs in with.")
+@click.option("--sign-in", metavar="NAME", help="What the person signs in with, and a password.")
+@click.option(
+    "--subject", help="Instead: whom the district's issuer names so in its tokens; there is no password then."
+)
 @role_option(required=False)
 @click.option("--unit", metavar="CODE", help="The unit of --role.  [default: the root of the tree]")
 @click.option("--grant", "grants", type=GrantType(), multiple=True, help="A further role, at a unit; may be repeated.")
@@ -67,7 +70,8 @@ def member_group() -> None:
 def member_create(
     tenant: str,
     name: str,
-    sign_in: str,
+    sign_in: str | None,
+    subject: str | None,
     role: str | None,
     unit: str | None,
     grants: tuple[Grant, ...],
@@ -78,8 +82,8 @@ def member_create(
 ) -> None:
     """Create an account in a district, with its first grants.
 
-    A password is made and printed, this once; or it is read from standard input. A grant covers its unit and all that
-    is below it.
+    A password is made and printed, this once; or it is read from standard input; or there is none, and the district's
+    issuer says who it is (`kaoping tenant issuer`). A grant covers its unit and all that is below it.
 
     \b
     Examples:
@@ -88,18 +92,24 @@ def member_create(
           --grant secretary:zhaoyang-01 --grant reviewer:zhaoyang
       echo 'a good password' | kaoping member create --tenant chunhui --name 李四 \\
           --sign-in lisi --role observer --password-stdin
+      kaoping member create --tenant chunhui --name 王五 --subject 5f1c0e --role observer
     """
+    if (sign_in is None) == (subject is None) or (subject is not None and password_stdin):
+        raise click.UsageError("Give --sign-in for an account with a password, or --subject for one without.")
+    known_as = sign_in or subject or ""
     if unit is not None and role is None:
         raise click.UsageError("--unit belongs to --role; name the role as well.")
     wanted = [*([(Role(role.upper()), unit)] if role else []), *grants]
     password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
+    if subject is not None:
+        password = None
 
     async def create(tx: Transaction, actor: Actor) -> UUID:
         return await create_member(
             tx,
             actor,
             display_name=name,
-            sign_in_name=sign_in,
+            sign_in_name=known_as,
             password=password,
             language="EN" if language == "en" else "ZH_CN",
             grants=await _specs(tx, wanted),
@@ -108,14 +118,40 @@ def member_create(
     with running(Settings.read(signs=False, data=data)) as settings:
         member_id = run(lambda: in_tenant(settings, tenant, create))
     if as_json:
-        made = {} if password_stdin else {"password": password}
-        print_json({"id": encode_id("Member", member_id), "tenant": tenant, "signInName": sign_in, **made})
+        made = {} if password_stdin or password is None else {"password": password}
+        print_json({"id": encode_id("Member", member_id), "tenant": tenant, "signInName": known_as, **made})
         return
-    click.echo(f"Created the account {sign_in} ({name}) in {tenant}.")
-    if not password_stdin:
+    click.echo(f"Created the account {known_as} ({name}) in {tenant}.")
+    if password is not None and not password_stdin:
         click.echo(f"Its password, shown this once: {password}")
     if not wanted:
         click.echo("It has no grant yet and sees nothing.")
+
+
+@member_group.command("link")
+@click.option("--tenant", required=True, metavar="CODE", help="The district's code.")
+@click.option("--sign-in", required=True, metavar="NAME", help="The account, by its present sign-in name.")
+@click.option("--subject", required=True, help="Who it is in tokens of the district's issuer.")
+@data_option
+@json_option
+@documented
+def member_link(tenant: str, sign_in: str, subject: str, data: Path | None, as_json: bool) -> None:
+    """Let an account sign in through the district's issuer from now on; its password ends.
+
+    \b
+    Example:
+      kaoping member link --tenant chunhui --sign-in zhangsan --subject 5f1c0e
+    """
+
+    async def link(tx: Transaction, actor: Actor) -> UUID:
+        return await link_member(tx, actor, sign_in_name=sign_in, subject=subject)
+
+    with running(Settings.read(signs=False, data=data)) as settings:
+        member_id = run(lambda: in_tenant(settings, tenant, link))
+    if as_json:
+        print_json({"id": encode_id("Member", member_id), "tenant": tenant, "signInName": subject})
+    else:
+        click.echo(f"The account {sign_in} of {tenant} is opened by tokens for {subject}.")
 
 
 @click.group("token")

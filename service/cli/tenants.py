@@ -16,6 +16,7 @@ from service.cli.common import (
     run,
     running,
 )
+from service.cli.issuers import issuer_group
 from service.settings import Settings
 from tenants.migrate import migrate, roles_sql
 from tenants.provisioning import District, create_tenant, list_tenants, set_status
@@ -56,7 +57,10 @@ def migrate_command(data: Path | None, as_json: bool, roles: bool) -> None:
 
 @click.group("tenant")
 def tenant_group() -> None:
-    """Districts (租户): create, list, suspend, resume."""
+    """Districts (租户): create, list, suspend, resume; through whom their accounts sign in."""
+
+
+tenant_group.add_command(issuer_group)
 
 
 def _as_json(district: District) -> dict[str, str]:

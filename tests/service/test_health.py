@@ -153,12 +153,13 @@ class Socket:
         self.connection = connection
 
     @classmethod
-    async def open(cls, address: str) -> "Socket":
+    async def open(cls, address: str, token: str | None = None, *, acknowledged: bool = True) -> "Socket":
         """Connect and introduce oneself."""
         connection = await connect(f"{address.replace('http', 'ws')}/graphql", subprotocols=["graphql-transport-ws"])  # type: ignore[list-item]  # a NewType of str
         socket = cls(connection)
-        await socket.say(type="connection_init")
-        assert (await socket.hear())["type"] == "connection_ack"
+        await socket.say(type="connection_init", payload={"authorization": f"Bearer {token}"} if token else {})
+        if acknowledged:
+            assert (await socket.hear())["type"] == "connection_ack"
         return socket
 
     async def say(self, **message: object) -> None:
