@@ -48,11 +48,8 @@ def configure(*, form: LogFormat, level: str) -> None:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
-    found = dict(_bound.get())
-    for name, value in islice(vars(record).items(), _FIRST_GIVEN, None):
-        if name not in _USUAL and not name.startswith("_"):
-            found[name] = value
-    return found
+    late = islice(vars(record).items(), _FIRST_GIVEN, None)
+    return {**_bound.get(), **{name: value for name, value in late if name not in _USUAL and not name.startswith("_")}}
 
 
 def _time(record: logging.LogRecord) -> str:
