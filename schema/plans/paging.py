@@ -68,7 +68,7 @@ class _Page:
                     texts.expression(self.total())
                 case _:
                     texts.literal(json_text(self.branch.name))
-        texts.literal("}")
+        texts.literal("}" if self.branch.chosen else "{}")
         if not self.aggregates:
             return texts.sql()
         columns = ", ".join(f"{sql} AS {name}" for sql, name in self.aggregates.items())
@@ -93,7 +93,7 @@ class _Page:
                     texts.expression(self.compiler.objects(each.branches, self.target, row))
                 case _:
                     texts.literal(json_text(branch.name))
-        texts.literal("}")
+        texts.literal("}" if branch.chosen else "{}")
         order = f" ORDER BY {self.alias}.__place DESC" if self.plan.backward else ""
         within = f" FILTER (WHERE {self.alias}.__place <= {self.size})" if self.looks_ahead else ""
         return f"string_agg(coalesce({texts.sql()},{FAULT}),','{order}){within}"

@@ -161,6 +161,9 @@ async def test_pages_both_ways(library: Both, administrator: Caller, order: list
         "pageInfo { endCursor } other: pageInfo { startCursor }",
         "pageInfo { hasNextPage } pageInfo { hasPreviousPage }",
         "edges { node { title } } edges { cursor }",
+        "totalCount @skip(if: true)",
+        "edges { cursor @include(if: false) }",
+        "pageInfo { endCursor @skip(if: true) } edges { node { title @skip(if: true) } }",
     ],
 )
 async def test_parts_of_a_page(library: Both, administrator: Caller, asked: str) -> None:
