@@ -14,7 +14,10 @@ from schema.requests import GraphQLRequest
 from schema.schema import build_schema
 from service.language import Language
 from service.metrics import REGISTRY
+from service.settings import Settings
+from tenants.database import Database
 from tests.schema.conftest import Caller
+from tests.schema.plans.district import Populated, populate
 
 Json = dict[str, Any]
 
@@ -85,3 +88,9 @@ def _counts() -> Json:
 def both() -> Both:
     """Over the whole schema."""
     return Both(build_schema())
+
+
+@pytest.fixture(scope="session")
+async def populated(db: Database, settings: Settings, owner_url: str) -> Populated:
+    """A district in which every type has rows; nobody writes to it."""
+    return await populate(db, settings, owner_url)
