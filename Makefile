@@ -56,7 +56,7 @@ test-long: setup ## Run the longer forms of the heavier tests
 	@"$(BIN)/python" -m pytest -m long $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure: 10,000 units by 100 data items, reads and writes under load
+bench: setup ## Measure: opening, ranking, and the API beside PostGraphile 5 (which needs npm; BENCH_UNITS=500 is quick)
 	@"$(BIN)/python" -m pytest -m bench -s $(ARGS)
 
 .PHONY: coverage

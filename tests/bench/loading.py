@@ -144,23 +144,32 @@ async def load(
         leaf_ids,
         item_ids,
     )
-    cycle_id = uuid7()
+    cycle_id = await add_cycle(tx, version_id, category_ids, code="bench", due_on=due_on)
+    return Loaded(category_ids, unit_ids, item_ids, version_id, cycle_id)
+
+
+async def add_cycle(
+    tx: Transaction, version_id: UUID, category_ids: Sequence[UUID], *, code: str, due_on: date
+) -> UUID:
+    """One more cycle of the version, in draft."""
+    tenant, cycle_id = tx.tenant_id, uuid7()
     await tx.execute(
         """INSERT INTO cycles (tenant_id, id, code, name, kind, starts_on, ends_on, scheme_version_id, opens_on, due_on,
                                due_at, grace_days, closes_at)
-           VALUES ($1, $2, 'bench', '测试周期', 'YEAR', '2026-01-01', '2026-12-31', $3, '2026-01-01', $4::date,
+           VALUES ($1, $2, $5, '测试周期' || $5, 'YEAR', '2026-01-01', '2026-12-31', $3, '2026-01-01', $4::date,
                    ($4::date + 1)::timestamp AT TIME ZONE 'Asia/Shanghai', 0,
                    ($4::date + 1)::timestamp AT TIME ZONE 'Asia/Shanghai')""",
         tenant,
         cycle_id,
         version_id,
         due_on,
+        code,
     )
     await tx.execute(
         """INSERT INTO cycle_categories (tenant_id, cycle_id, category_id, position, name)
            SELECT $1, $2, c.id, c.n, '?' FROM unnest($3::uuid[]) WITH ORDINALITY c(id, n)""",
         tenant,
         cycle_id,
-        category_ids,
+        list(category_ids),
     )
-    return Loaded(category_ids, unit_ids, item_ids, version_id, cycle_id)
+    return cycle_id
