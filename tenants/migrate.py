@@ -15,9 +15,10 @@ from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
+from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
-from tenants import migrations
+from tenants import migrations, models
 from tenants.config import tortoise_config
 
 # Any constant number; it only has to be the same in every copy of the program.
@@ -79,6 +80,27 @@ async def migrate(owner_url: str, app_url: str) -> Migrated:
     finally:
         await Tortoise.close_connections()
     return Migrated(applied)
+
+
+async def missing_columns(owner_url: str) -> list[str]:
+    """What the models name and a migrated database lacks, as `table.column`: it was made by other migrations."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        rows = await connection.fetch(
+            """SELECT c.relname || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+               WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
+                 AND NOT a.attisdropped"""
+        )
+    finally:
+        await connection.close()
+    there = {row[0] for row in rows}
+    wanted = {
+        f"{model._meta.db_table}.{field.source_field or name}"
+        for model in vars(models).values()
+        if isinstance(model, type) and issubclass(model, Model) and model._meta.db_table
+        for name, field in model._meta.fields_map.items()
+    }
+    return sorted(wanted - there)
 
 
 async def _ensure_roles(owner_url: str, app_url: str) -> None:

@@ -17,8 +17,10 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import asyncpg
 import httpx
 from rich.console import Console
+from tortoise.exceptions import OperationalError
 
 from service import embedded
 from service.demo.board import PLAIN_WIDTH, TOP, Printer
@@ -29,7 +31,7 @@ from service.demo.session import DemoError
 from service.scoring.text import Text
 from service.settings import Settings
 from tenants import provisioning
-from tenants.migrate import migrate
+from tenants.migrate import migrate, missing_columns
 
 SEED = 2026
 """What the figures are made from where nobody says otherwise."""
@@ -203,7 +205,12 @@ async def _prepare(settings: Settings, printer: Printer) -> None:
     assert settings.database_owner_url is not None
     owner, app = settings.database_owner_url.get_secret_value(), settings.database_url.get_secret_value()
     with printer.step(Text("更新数据表", "Bring the tables up to date")) as step:
-        applied = (await migrate(owner, app)).applied
+        try:
+            applied = (await migrate(owner, app)).applied
+        except (asyncpg.PostgresError, OperationalError) as error:
+            raise _outdated(printer, str(error)) from error
+        if missing := await missing_columns(owner):
+            raise _outdated(printer, ", ".join(missing[:3]))
         step.note = printer.say(Text(f"执行{len(applied)}项", f"{len(applied)} migrations"))
     with printer.step(Text(f"开通{TENANT_NAME}", "Make the district")) as step:
         if TENANT_CODE in {district.code for district in await provisioning.list_tenants(owner)}:
@@ -218,6 +225,19 @@ async def _prepare(settings: Settings, printer: Printer) -> None:
             root_name=ROOT_NAME,
         )
         step.note = TENANT_CODE
+
+
+def _outdated(printer: Printer, reason: str) -> DemoError:
+    """The tables are of a development version, whose migrations had other contents."""
+    return DemoError(
+        printer.say(
+            Text(
+                f"这里的演示数据由开发中的旧版本建立（{reason}），请先执行 make clean-demo 再运行。",
+                f"The demo's data here is of an older development version ({reason}): "
+                "run make clean-demo, then the demo again.",
+            )
+        )
+    )
 
 
 def _port(settings: Settings, printer: Printer) -> int:
