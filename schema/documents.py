@@ -35,6 +35,7 @@ from schema.trusted import TrustedError, read_manifest
 from service import metrics
 from service.errors import ErrorCode
 from service.language import Language
+from service.metrics import operation_names
 from service.scoring.text import Text
 
 _RULES = (*specified_rules, MaybeNullValidationRule)
@@ -209,6 +210,9 @@ class Documents:
                 continue
             self._trusted[digest] = self._by_id[document_id.removeprefix("sha256:")] = document
             self._by_id.setdefault(digest.hex(), document)
+            for operation in document.operations.values():
+                # Few, and known beforehand: metrics tell them apart whatever else is sent.
+                operation_names(operation.name)
         if faults:
             raise TrustedError(path, faults)
 

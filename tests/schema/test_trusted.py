@@ -16,6 +16,7 @@ from schema.negotiation import GRAPHQL_RESPONSE
 from schema.options import DocumentLimits
 from schema.requests import GraphQLRequest
 from schema.trusted import MOST_FAULTS, TrustedError
+from service import metrics
 from service.settings import Settings, SettingsError
 from tests.schema.test_sockets import open_socket
 from tests.schema.toy import Door, options, serving, toy_schema
@@ -179,6 +180,7 @@ def test_trusted_documents_stand_beside_others(tmp_path: Path) -> None:
     other = documents.get(OTHER, "en")
     assert documents.trusted_name(by_id.operation(None, "en")) == "Hello"
     assert documents.trusted_name(other.operation(None, "en")) is None
+    assert metrics.operation_names("Hello", learn=False) == "Hello"
     again = Engine(toy_schema(), options()).documents.get(HELLO, "en")
     assert documents.trusted_name(again.operation(None, "en")) is None
 

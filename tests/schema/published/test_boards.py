@@ -438,3 +438,79 @@ async def test_a_cache_of_no_bytes_serves_all_the_same(
         first, again = [await get(client, BOARD, id=site.board) for _ in range(2)]
         assert first.content == again.content
         assert first.headers["etag"] == again.headers["etag"]
+
+
+LEVELS = ("ALL", "BEST", "NONE")
+SELECTIONS = (
+    "title current standings { totalCount edges { node { rank overallRank unit { code } } } }",
+    "standings(orderBy: [{field: TOTAL}]) { edges { node { total exact unit { code } } } }",
+    'standings(orderBy: [{field: DIMENSION, dimensionCode: "D0"}]) { edges { node { dimensions { marks } } } }',
+    'standings(filter: {search: "c"}) { edges { node { base leaves { marks } nodeScore(code: "D0") { score } } } }',
+    "categories { name highest quotas { used } } standings(last: 2) { edges { node { rank proposedGrade { code } } } }",
+    "ownStandings { rank total } standings(first: 1) { pageInfo { endCursor } edges { cursor node { id } } }",
+)
+DISCLOSING = tuple(f"query Q{i}($id: ID!) {{ publication(id: $id) {{ {each} }} }}" for i, each in enumerate(SELECTIONS))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_is_disclosed_nobody_gets_anothers_bytes(
+    seed: int, settings: Settings, db: Database, tenant: District, tmp_path: Path
+) -> None:
+    draw = random.Random(seed)
+    parts = ("totals", "ranks", "grades", "dimensions")
+    told: list[dict[str, Any]] = []
+    for kind in ("FEEDBACK", "INTERIM"):
+        levels = {part: draw.choice(LEVELS) for part in parts}
+        told.append({"kind": kind, **levels, "bestCount": 2 if "BEST" in levels.values() else None})
+    path = written(tmp_path, {sha256(text): text for text in DISCLOSING})
+    own = settings.model_copy(update={"trusted_documents": path})
+    app = create_app(own, db, create_graphql(own, db))
+    given = await course(db, tenant, {"linear": LINEAR, "more": LINEAR}, disclosures=told)
+    await given.cycle(VALUES)
+    site = Site(app, settings, db, given, await given.run(given.cycle_ids[0]), "")
+    boards = [await site.publish("FEEDBACK")]
+    site.run = await given.run(given.cycle_ids[0])
+    boards.append(await site.publish("INTERIM"))
+    viewers = [
+        await site.viewer(role, unit)
+        for role, unit in (
+            (Role.OBSERVER, None),
+            (Role.SECRETARY, "c1"),
+            (Role.SECRETARY, "c3"),
+            (Role.REVIEWER, "v1"),
+            (Role.FEED, "c2"),
+        )
+    ]
+    before = hits()
+    for _ in range(2):
+        draw.shuffle(viewers)
+        for token, _member in viewers:
+            async with site.client(token) as client:
+                for board in boards:
+                    for text in DISCLOSING:
+                        kept = await get(client, text, id=board)
+                        assert "etag" in kept.headers
+                        assert kept.content == await fresh(client, text, id=board), (told, text)
+    assert hits() - before >= len(viewers) * len(boards) * len(DISCLOSING)
+
+
+async def test_what_was_read_with_a_new_grant_is_not_kept_under_the_old_ones(site: Site) -> None:
+    """The viewer is known from a moment ago, but the answer is kept for the grants that it was read with."""
+    token, member_id = await site.viewer(Role.FEED, "c2")
+
+    def own(response: httpx.Response) -> list[str]:
+        return [each["unit"]["code"] for each in response.json()["data"]["publication"]["ownStandings"]]
+
+    async with site.client(token) as client:
+        await fresh(client, "{ viewer { roles } }")
+        async with site.db.transaction(site.tenant.id) as tx:
+            root = site.given.world.units["c1"]
+            spec = members.GrantSpec(role=Role.SECRETARY, unit_id=root)
+            made = await members.grant_role(
+                tx, system_actor(site.tenant.id), holder_id=encode_id("Member", member_id), grant=spec
+            )
+        assert own(await get(client, OWN_BOARD, id=site.board)) == ["c1"]
+        async with site.db.transaction(site.tenant.id) as tx:
+            await members.revoke_grant(tx, system_actor(site.tenant.id), grant_id=encode_id("Grant", made))
+        await asyncio.sleep(HELD_SECONDS)
+        assert own(await get(client, OWN_BOARD, id=site.board)) == []
