@@ -169,7 +169,9 @@ class Computed:
 
     by: Callable[[Any, Sequence[Mapping[str, Any]]], Awaitable[Sequence[Any]]]
     needs: tuple[str, ...] = ()
-    """Columns of {t} that the records have."""
+    """Columns of {t} that the records have; ids by their names, `id` and `…_id`."""
+    sql: str | None = None
+    """JSON over {t} that is the record, in place of columns."""
 
 
 Declaration = (

@@ -31,10 +31,11 @@ from graphql.utilities import validate_input_value
 from strawberry.execution import optimized_is_awaitable
 
 from schema import masking
+from schema.context import Context
 from schema.documents import Documents, Operation
 from schema.masking import JsonError, Refusal
 from schema.options import EndpointOptions
-from schema.plans.run import Plans, Reader
+from schema.plans.run import Plans
 from schema.requests import GraphQLRequest
 from service.errors import ErrorCode
 from service.language import Language
@@ -132,7 +133,7 @@ class Engine:
         try:
             async with asyncio.timeout(self.options.operation_seconds):
                 if self.plans is not None:
-                    data = await self.plans.read(operation, variables, cast(Reader, context))
+                    data = await self.plans.read(operation, variables, cast(Context, context))
                     if data is not None:
                         return Answer({"data": orjson.Fragment(data)})
                 result = execute(

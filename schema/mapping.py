@@ -263,9 +263,14 @@ def computed(
     by: Callable[[Any, Sequence[Mapping[str, Any]]], Awaitable[Sequence[Any]]],
     *,
     needs: Sequence[str] = (),
+    sql: str | None = None,
 ) -> Any:
-    """What SQL can't say: `by(context, records)` gives it for many rows at once, from the columns named in `needs`."""
-    return _mapped(description, Computed(by, tuple(needs)))
+    """What SQL can't say: `by(context, records)` gives it for many rows at once.
+
+    The records have the columns named in `needs`, or are what `sql` gives, an object as JSONB; with neither, on a
+    document, they are the documents.
+    """
+    return _mapped(description, Computed(by, tuple(needs), sql))
 
 
 def embedded(description: str, *, present: str | None = None, variants: Variants | None = None) -> Any:

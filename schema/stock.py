@@ -138,7 +138,7 @@ def resolve(mapped: "MappedField", row: Any, info: Any, given: Mapping[str, Any]
         case Document() | Expression():
             return _expression(context, mapped, row, info, given)
         case Computed():
-            return _computed(context, mapped, declaration, row)
+            return _computed(context, mapped, declaration, row, info)
         case ByIds(name):
             return _by_ids(context, mapped, value_of(row, name))
         case Reference():
@@ -182,6 +182,13 @@ def _node_key(mapped: "MappedField", info: Any) -> Hashable:
 
 
 def _expression(context: "Context", mapped: "MappedField", row: Any, info: Any, given: Mapping[str, Any]) -> Any:
+    return _then(_reckoned(context, mapped, row, info, given), lambda result: _finish(mapped, result))
+
+
+def _reckoned(
+    context: "Context", mapped: "MappedField", row: Any, info: Any, given: Mapping[str, Any]
+) -> asyncio.Future[Any]:
+    """What the declaration's SQL gives over the row."""
     arguments = getattr(mapped.declaration, "arguments", ())
     source = source_of(row)
 
@@ -203,8 +210,7 @@ def _expression(context: "Context", mapped: "MappedField", row: Any, info: Any, 
         return [found.get((id(each), one.key)) for each, one in items]
 
     key = _node_key(mapped, info) if arguments else ("expressions", type(row), source)
-    future = context.loader.load(key, (row, mapped), run)
-    return _then(future, lambda result: _finish(mapped, result))
+    return context.loader.load(key, (row, mapped), run)
 
 
 def _finish(mapped: "MappedField", result: Any) -> Any:
@@ -217,9 +223,9 @@ async def _then(future: asyncio.Future[Any], change: Callable[[Any], Any]) -> An
     return change(await future)
 
 
-def _computed(context: "Context", mapped: "MappedField", declaration: Computed, row: Any) -> Any:
-    async def run(rows: list[Any]) -> Sequence[Any]:
-        return await declaration.by(context, [record_of(each) for each in rows])
+def _computed(context: "Context", mapped: "MappedField", declaration: Computed, row: Any, info: Any) -> Any:
+    async def run(records: list[Any]) -> Sequence[Any]:
+        return await declaration.by(context, records)
 
     def finish(result: Any) -> Any:
         # What is kept as a document has a type with fields of its own; all else is plain.
@@ -227,7 +233,13 @@ def _computed(context: "Context", mapped: "MappedField", declaration: Computed, 
             return _documents(mapped, Document(), result)
         return _plain(mapped, result)
 
-    return _then(context.loader.load(("computed", mapped.key), row, run), finish)
+    def load(record: Any) -> asyncio.Future[Any]:
+        return context.loader.load(("computed", mapped.key), record, run)
+
+    async def load_reckoned() -> Any:
+        return finish(await load(parse_document(await _reckoned(context, mapped, row, info, {}))))
+
+    return _then(load(record_of(row)), finish) if declaration.sql is None else load_reckoned()
 
 
 # ---- relations and lists

@@ -29,7 +29,6 @@ from graphql import (
 from strawberry.types.field import StrawberryField
 
 from schema.connections import is_connected
-from schema.declarations import Computed
 from schema.documents import Document, Operation
 from schema.mapping import MappedField
 from schema.plans.reasons import Unplannable
@@ -203,10 +202,7 @@ class _Collecting:
 
 
 def _refuse_python(owner: str, name: str, cls: type, declared: StrawberryField) -> None:
-    if isinstance(declared, MappedField):
-        if isinstance(declared.declaration, Computed):
-            raise Unplannable("computed", f"{owner}.{name}")
-    elif not is_connected(cls) and declared.origin is not NodeQuery:
+    if not isinstance(declared, MappedField) and not is_connected(cls) and declared.origin is not NodeQuery:
         raise Unplannable("resolver", f"{owner}.{name}")
 
 

@@ -9,11 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from graphql import GraphQLLeafType, GraphQLList, GraphQLNonNull, get_named_type, get_nullable_type
+from graphql import (
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    get_named_type,
+    get_nullable_type,
+)
 
 from schema.declarations import (
     ByIds,
     Column,
+    Computed,
     Document,
     Embedded,
     Expression,
@@ -23,6 +31,7 @@ from schema.declarations import (
     Reach,
     Reference,
     Relation,
+    Variants,
 )
 from schema.mapping import MappedField
 from schema.plans import scalars
@@ -31,7 +40,7 @@ from schema.plans.collect import Branch, Chosen, Selection
 from schema.plans.paging import page_sql
 from schema.plans.reasons import Unplannable
 from schema.plans.rows import Row
-from schema.plans.scalars import FAULT, Written
+from schema.plans.scalars import BLANK, BLANK_END, BLANK_RECORD, FAULT, Written
 from schema.plans.texts import Texts, json_text, quoted
 from schema.reach import Target, is_sql, reached_from, table_of, target_of, visibility
 from schema.registry import registered
@@ -44,14 +53,34 @@ LONGEST_STATEMENT = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Blank:
+    """A computed field's place: the statement leaves the record there, and Python fills in the value."""
+
+    field: MappedField
+    nullable: bool
+    named: GraphQLNamedType
+    below: "Plan | None"
+    """For value objects: the statement that gives the JSON of each of the `documents` that Python reckoned."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """One statement, and where the values of its parameters come from."""
+    """One statement, where the values of its parameters come from, and the blanks in what it gives."""
 
     sql: str
     sources: tuple[Source, ...]
+    blanks: tuple[Blank, ...]
+
+    @property
+    def length(self) -> int:
+        """Characters of SQL in all."""
+        return len(self.sql) + sum(blank.below.length for blank in self.blanks if blank.below)
 
 
 ROOT = Row("", Kind.ROOT)
+
+DOCUMENTS = Source(None, "documents")
+"""The documents that Python reckoned, as JSON texts."""
 
 # The values of a plan's parameters are where the values of each run come from.
 _VIEWPOINT = Viewpoint(*(cast(Any, Source(None, name)) for name in Viewpoint.__dataclass_fields__))
@@ -59,12 +88,8 @@ _VIEWPOINT = Viewpoint(*(cast(Any, Source(None, name)) for name in Viewpoint.__d
 
 def compile_plan(selection: Selection, given: Sequence[Given]) -> Plan:
     """The statement for a selection whose arguments have the shapes given; raises Unplannable."""
-    compiling = Compiler(given)
-    whole = compiling.object(selection.root, ROOT)
-    sql = f"SELECT convert_to(coalesce({whole},{FAULT}),'UTF8')"
-    if len(sql) > LONGEST_STATEMENT:
-        raise Unplannable("size", f"{len(sql)} characters")
-    return Plan(sql, tuple(compiling.statement.arguments))
+    compiler = Compiler(given)
+    return compiler.plan(f"SELECT convert_to(coalesce({compiler.object(selection.root, ROOT)},{FAULT}),'UTF8')")
 
 
 @dataclass
@@ -73,7 +98,14 @@ class Compiler:
 
     given: Sequence[Given]
     statement: Statement = field(default_factory=lambda: Statement(_VIEWPOINT))
+    blanks: list[Blank] = field(default_factory=list)
     _aliases: int = 0
+
+    def plan(self, sql: str) -> Plan:
+        """What was written; raises Unplannable where it is too long."""
+        if len(sql) > LONGEST_STATEMENT:
+            raise Unplannable("size", f"{len(sql)} characters")
+        return Plan(sql, tuple(self.statement.arguments), tuple(self.blanks))
 
     def alias(self, letter: str = "r") -> str:
         """A new alias; those within declarations have two letters or more."""
@@ -144,7 +176,9 @@ class Compiler:
                 return Written(self.reference(declaration, chosen, row))
             case Paged():
                 return Written(page_sql(self, declaration, chosen, mapped, row))
-        raise Unplannable("computed", chosen.path)
+            case Computed():
+                return Written(self.blank(declaration, chosen, mapped, row))
+        raise TypeError(f"{chosen.path} is not declared.")
 
     def places(self, chosen: Chosen) -> Mapping[str, Bound]:
         """The field's arguments as places of its SQL."""
@@ -165,7 +199,11 @@ class Compiler:
             value = row.column(declaration.name)
         else:
             value = f"({self.render(str(declaration.sql), row)})"
-        target = target_of(mapped, declaration.variants)
+        return self.document_of(value, declaration.variants, chosen, mapped)
+
+    def document_of(self, value: str, variants: Variants | None, chosen: Chosen, mapped: MappedField) -> str:
+        """The same out of SQL for JSON."""
+        target = target_of(mapped, variants)
         whole, item = self.alias("d"), self.alias("d")
         if mapped.many:
             made = self.objects(chosen.branches, target, Row(f"{item}.v", Kind.DOCUMENT))
@@ -179,6 +217,33 @@ class Compiler:
             f"(SELECT CASE jsonb_typeof({whole}.v) WHEN '{'array' if mapped.many else 'object'}' THEN {made} "
             f"WHEN 'null' THEN NULL ELSE {FAULT} END "
             f"FROM (SELECT {value}::jsonb AS v OFFSET 0) {whole} WHERE {whole}.v IS NOT NULL)"
+        )
+
+    def blank(self, declaration: Computed, chosen: Chosen, mapped: MappedField, row: Row) -> str:
+        """The place of a value that Python reckons: its record between marks."""
+        assert chosen.definition is not None
+        if declaration.sql is not None:
+            record = f"coalesce(({self.render(declaration.sql, row)})::jsonb, 'null')"
+        elif row.source is Kind.DOCUMENT:
+            record = row.alias
+        else:
+            columns = ", ".join(f"{quoted(name)}, {row.column(name)}" for name in declaration.needs)
+            record = f"jsonb_build_object({columns})"
+        nullable = not isinstance(chosen.definition.type, GraphQLNonNull)
+        below = self.documents_plan(chosen, mapped) if chosen.branches else None
+        place = len(self.blanks)
+        self.blanks.append(Blank(mapped, nullable, get_named_type(chosen.definition.type), below))
+        return f"('{BLANK}{place}{BLANK_RECORD}'||{record}::text||'{BLANK_END}')"
+
+    def documents_plan(self, chosen: Chosen, mapped: MappedField) -> Plan:
+        """The statement that gives the JSON of value objects for documents that come as a parameter, one row each."""
+        compiler = Compiler(self.given)
+        documents = compiler.statement.bind(DOCUMENTS, "text[]")
+        each = compiler.alias("u")
+        made = compiler.document_of(f"{each}.v", None, chosen, mapped)
+        return compiler.plan(
+            f"SELECT convert_to(coalesce({made},'null'),'UTF8') "
+            f"FROM unnest({documents}) WITH ORDINALITY {each}(v, n) ORDER BY {each}.n"
         )
 
     # ---- other rows

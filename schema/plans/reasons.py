@@ -18,7 +18,7 @@ Reason = Literal[
 mutation       the operation writes
 introspection  it asks for the schema, or for nothing at all
 resolver       a field is a Python resolver
-computed       a field is reckoned in Python
+computed       what Python had to reckon for a field failed
 directive      a directive that is neither @skip nor @include
 signed_out     nobody is signed in: every root field is null
 arguments      a variable or an argument is at fault, and the stock executor says which

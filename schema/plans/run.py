@@ -9,25 +9,26 @@ are parameters of the statement and conditions within it, so a plan made for one
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 import orjson
 import strawberry
 from graphql import OperationType, VariableValues
 
+from schema.context import Context
 from schema.documents import Operation
 from schema.masking import is_passing
 from schema.plans.arguments import Arguments, Given
+from schema.plans.blanks import fill
 from schema.plans.cache import Bounded
 from schema.plans.collect import Branch, Selection, collect, switches
-from schema.plans.compile import Plan, compile_plan
+from schema.plans.compile import DOCUMENTS, Blank, Plan, compile_plan
 from schema.plans.reasons import Reason, Unplannable
 from schema.plans.scalars import FAULT_BYTE
 from schema.sql import Viewpoint
 from service.language import Language
 from service.metrics import PLANS
-from tenants.database import Database
 
 logger = logging.getLogger("kaoping.plans")
 
@@ -44,21 +45,6 @@ REMEMBERED_BYTES = 1_024
 """Of one such set, as JSON, at most."""
 
 _PLANNED = PLANS.labels("planned", "")
-
-
-class Reader(Protocol):
-    """What a plan needs to know of an operation's context."""
-
-    language: Language
-    db: Database
-
-    @property
-    def actor(self) -> object | None:
-        """Who asks."""
-
-    @property
-    def viewpoint(self) -> Viewpoint:
-        """Whose eyes the read is made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +65,15 @@ class _Ready:
     views: tuple[tuple[int, str], ...]
     """Places of the values that the viewpoint gives."""
 
-    def arguments(self, viewpoint: Viewpoint) -> list[Any]:
+    blanks: tuple[Blank, ...]
+    below: tuple["_Ready | None", ...]
+    """The statements of the blanks that are value objects."""
+
+    def arguments(self, viewpoint: Viewpoint, documents: Sequence[str] = ()) -> list[Any]:
         """All values."""
         values = list(self.values)
         for place, name in self.views:
-            values[place] = getattr(viewpoint, name)
+            values[place] = documents if name == DOCUMENTS.name else getattr(viewpoint, name)
         return values
 
 
@@ -100,7 +90,7 @@ class Plans:
         self.compiled = 0
         """How many statements were written."""
 
-    async def read(self, operation: Operation, variables: Mapping[str, Any], context: Reader) -> bytes | None:
+    async def read(self, operation: Operation, variables: Mapping[str, Any], context: Context) -> bytes | None:
         """The JSON of `data`, or None where the operation is for the stock executor.
 
         Raises what tells that the database is out of reach or out of time.
@@ -122,11 +112,28 @@ class Plans:
             logger.warning("A plan of %s was refused: %s", operation.name or "-", error, exc_info=error)
             self._leave(operation, "database")
             return None
+        try:
+            data = await self._filled(data, ready, context) if ready.blanks else data
+        except Unplannable as fault:
+            self._leave(operation, fault.reason)
+            return None
         if FAULT_BYTE in data:
             self._leave(operation, "null")
             return None
         _PLANNED.inc()
         return data
+
+    async def _filled(self, data: bytes, ready: "_Ready", context: Context) -> bytes:
+        """The JSON with what Python reckons for it."""
+
+        async def documents(number: int, texts: Sequence[str]) -> Sequence[bytes]:
+            below = ready.below[number]
+            assert below is not None
+            arguments = below.arguments(context.viewpoint, texts)
+            found = [record[0] for record in await context.reader.fetch(below.sql, *arguments)]
+            return [await self._filled(each, below, context) for each in found] if below.blanks else found
+
+        return await fill(data, ready.blanks, context, documents)
 
     def prepare(self, operation: Operation, variables: Mapping[str, Any], language: Language) -> "_Ready":
         """The statement for an operation with these variables; raises Unplannable."""
@@ -156,11 +163,7 @@ class Plans:
             for site, literal in zip(known.selection.sites, known.literal, strict=True)
         ]
         plan = self._plan((*key, tuple(each.shape for each in given)), known.selection, given)
-        values = tuple(
-            None if source.site is None else given[source.site].values[source.name] for source in plan.sources
-        )
-        views = tuple((place, source.name) for place, source in enumerate(plan.sources) if source.site is None)
-        return _Ready(plan.sql, values, views)
+        return _ready(plan, given)
 
     def _switched(
         self, name: tuple[bytes, str | None], operation: Operation, coerced: VariableValues
@@ -196,7 +199,7 @@ class Plans:
             self.compiled += 1
             try:
                 plan = compile_plan(selection, given)
-                self._plans.keep(key, plan, 1 + len(plan.sql))
+                self._plans.keep(key, plan, 1 + plan.length)
             except Unplannable as fault:
                 plan = fault
                 self._plans.keep(key, plan)
@@ -207,6 +210,13 @@ class Plans:
     def _leave(self, operation: Operation, reason: Reason) -> None:
         PLANS.labels("fallback", reason).inc()
         logger.debug("%s runs in the stock executor: %s", operation.name or "-", reason)
+
+
+def _ready(plan: Plan, given: Sequence[Given]) -> _Ready:
+    values = tuple(None if source.site is None else given[source.site].values[source.name] for source in plan.sources)
+    views = tuple((place, source.name) for place, source in enumerate(plan.sources) if source.site is None)
+    below = tuple(None if blank.below is None else _ready(blank.below, given) for blank in plan.blanks)
+    return _Ready(plan.sql, values, views, plan.blanks, below)
 
 
 def _fields(branch: Branch) -> int:

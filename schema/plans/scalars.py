@@ -19,6 +19,9 @@ character, so it can't be mistaken; it travels in the text, because an exception
 FAULT_BYTE = b"\x01"
 """The same in the bytes of an answer."""
 
+BLANK, BLANK_RECORD, BLANK_END = "\x02", "\x03", "\x04"
+"""Marks around what Python has still to reckon: which blank, and the record that it is reckoned from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:

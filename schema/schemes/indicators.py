@@ -25,7 +25,6 @@ from schema.mapping import (
     value,
 )
 from schema.progress import ProgressStats, leaf_stats
-from schema.rows import parse_document
 from schema.rules import (
     CHECKS,
     RULE,
@@ -71,24 +70,20 @@ REVIEW_ROUTE = """CASE
     ELSE '[]' END"""
 
 
+OWN_WORDING_OR_RULE = f"""jsonb_build_object('own', {{t}}.wording,
+    'rule', CASE WHEN {{t}}.wording IS NULL THEN ({RULE}) END)"""
+
+
 async def _wordings(context: Context, indicators: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
     """Their own words, else the rules'."""
-    statement = context.statement()
-    wanted = statement.bind([indicator["id"] for indicator in indicators], "uuid[]")
-    records = await context.fetch(
-        f"SELECT t.id, t.wording, ({statement.render(RULE, t='t')}) AS rule FROM indicators t "
-        f"WHERE t.tenant_id = {statement.render('{tenant}')} AND t.id = ANY({wanted})",
-        statement,
-    )
-    found = {record["id"]: record for record in records}
-    return [_wording(found[indicator["id"]], context) for indicator in indicators]
+    return [_wording(indicator, context) for indicator in indicators]
 
 
-def _wording(record: Any, context: Context) -> str | None:
-    if record["wording"] is not None or record["rule"] is None:
-        own: str | None = record["wording"]
+def _wording(indicator: Mapping[str, Any], context: Context) -> str | None:
+    if indicator["rule"] is None:
+        own: str | None = indicator["own"]
         return own
-    return say(schemes.describe_rule(parse_document(record["rule"])), context.language)
+    return say(schemes.describe_rule(indicator["rule"]), context.language)
 
 
 @table("indicators", plural="indicators")
@@ -153,7 +148,7 @@ class Indicator(Node):
     wording: str | None = computed(
         "Printed scoring standard (评分标准); written from the rule, in the caller's language, where none was given.",
         _wordings,
-        needs=["id"],
+        sql=OWN_WORDING_OR_RULE,
     )
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
-from graphql import GraphQLField, GraphQLInterfaceType, GraphQLObjectType, get_named_type
+from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
 from schema.connections import is_connected
-from schema.declarations import Computed
 from schema.mapping import MappedField
 from schema.plans.collect import BACKREF
 from schema.query import NodeQuery
@@ -20,36 +19,6 @@ from tests.schema.test_isolation import NODE, NODE_TYPES, SCHEMA, Side, argument
 from tests.schema.walking import Selector, is_node, readable
 
 pytestmark = pytest.mark.anyio
-
-COMPUTED = {
-    "Assessment.previewMarks",
-    "CrossCheckInfo.text",
-    "GradeCondition.text",
-    "Indicator.wording",
-    "NodeScoreInfo.reason",
-    "Quantity.text",
-    "SchemeVersion.faults",
-    "SchemeVersion.file",
-    "SchemeVersion.sums",
-    "Standing.explanation",
-}
-"""Reckoned in Python: an operation that asks for one of these runs in the stock executor, as does one that asks for
-the text of a rule."""
-
-BELOW = {
-    key
-    for key in readable(SCHEMA)
-    if key.partition(".")[0]
-    in (
-        "CategorySumInfo",
-        "Explanation",
-        "ExplanationInputInfo",
-        "ExplanationStep",
-        "PeerInfo",
-        "SchemeIssue",
-    )
-}
-"""Fields of what these lead to."""
 
 
 def fields_of(type_name: str) -> dict[str, GraphQLField]:
@@ -66,23 +35,17 @@ def unplanned() -> set[str]:
         owner, _, name = key.partition(".")
         field = fields_of(owner)[name].extensions[BACKREF]
         cls = SCHEMA.type_map[owner].extensions[BACKREF].origin
-        if isinstance(field, MappedField):
-            planned = not isinstance(field.declaration, Computed)
-        else:
-            planned = is_connected(cls) or field.origin is NodeQuery
-        if not planned:
+        if not isinstance(field, MappedField) and not is_connected(cls) and field.origin is not NodeQuery:
             found.add(key)
     return found
 
 
-UNPLANNED = unplanned()
+UNPLANNED: set[str] = set()
+"""Fields by which an operation goes to the stock executor: none."""
 
 
 def test_all_that_has_no_plan_is_known() -> None:
-    rule = SCHEMA.type_map["ScoringRule"]
-    assert isinstance(rule, GraphQLInterfaceType)
-    rules = {f"{one.name}.text" for one in SCHEMA.get_possible_types(rule)}
-    assert unplanned() == COMPUTED | rules
+    assert unplanned() == UNPLANNED
 
 
 @dataclass
@@ -123,7 +86,7 @@ async def test_every_field(sides: tuple[Side, Side], both: Both) -> None:  # noq
         selector.arguments = given
         body = await both.ask(side.caller, f"{{ {selector.field('Query', name, field, 1)} }}")
         assert "errors" not in body, body
-    assert selector.chosen == readable(SCHEMA) - UNPLANNED - BELOW
+    assert selector.chosen == readable(SCHEMA) - UNPLANNED
 
 
 @pytest.mark.long
