@@ -8,6 +8,7 @@ as it is. These names are known everywhere:
     {tenant}    the tenant's id, uuid
     {actor}     the viewer's id, uuid
     {all}       boolean: the viewer's grants show it everything of the tenant
+    {narrowed}  boolean: some of the viewer's grants cover less than all of their subtrees
     {today}     the date in the tenant's time zone, by the database's clock
     {language}  'ZH_CN' or 'EN'
     {zone}      the tenant's time zone, IANA name
@@ -20,6 +21,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+
+from service.reports.rights import NARROWED
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 
@@ -64,6 +67,8 @@ class Statement:
     """One statement under construction: its parameters in order, each bound when a template first uses it."""
 
     viewpoint: Viewpoint
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Places that are SQL of the caller's instead of what they stand for otherwise."""
     arguments: list[Any] = field(default_factory=list)
     _named: dict[str, str] = field(default_factory=dict)
 
@@ -83,6 +88,8 @@ class Statement:
         if name in own:
             known = own[name]
             return known if isinstance(known, str) else self.named(f"own {known.name}", known.value, known.sql_type)
+        if name in self.constants:
+            return self.constants[name]
         match name:
             case "tenant":
                 return self.named("tenant", self.viewpoint.tenant_id, "uuid")
@@ -94,6 +101,8 @@ class Statement:
                 return self.named("language", self.viewpoint.language, "text")
             case "zone":
                 return self.named("zone", self.viewpoint.time_zone, "text")
+            case "narrowed":
+                return self.render(NARROWED)
             case "today":
                 return self.render(TODAY)
         raise LookupError(f"Nothing is known for the place {{{name}}}.")

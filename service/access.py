@@ -115,6 +115,11 @@ class Actor:
             for grant in self.grants
         )
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether some of its grants cover less than all of their subtrees."""
+        return any(grant.narrowed for grant in self.grants)
+
     def holds_at_root(self, *roles: Role) -> bool:
         """Whether it holds one of the roles for the whole district; the system holds all."""
         return self.id == SYSTEM or any(grant.at_root and grant.role in roles for grant in self.grants)

@@ -86,9 +86,27 @@ DOCUMENTS = Source(None, "documents")
 _VIEWPOINT = Viewpoint(*(cast(Any, Source(None, name)) for name in Viewpoint.__dataclass_fields__))
 
 
-def compile_plan(selection: Selection, given: Sequence[Given]) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What of the viewer shapes a statement: a part of every key under which a plan is kept.
+
+    For who sees everything PostgreSQL need not even plan the rules of who may see what. All else of the viewer, its id
+    above all, is a parameter.
+    """
+
+    everything: bool
+    narrowed: bool
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """As places of SQL."""
+        everything = {"all": "true" if self.everything else "false"}
+        return everything if self.narrowed else everything | {"narrowed": "false"}
+
+
+def compile_plan(selection: Selection, given: Sequence[Given], sight: Sight) -> Plan:
     """The statement for a selection whose arguments have the shapes given; raises Unplannable."""
-    compiler = Compiler(given)
+    compiler = Compiler(given, sight)
     return compiler.plan(f"SELECT convert_to(coalesce({compiler.object(selection.root, ROOT)},{FAULT}),'UTF8')")
 
 
@@ -97,9 +115,13 @@ class Compiler:
     """Writes the SQL of one plan."""
 
     given: Sequence[Given]
-    statement: Statement = field(default_factory=lambda: Statement(_VIEWPOINT))
+    sight: Sight
+    statement: Statement = field(init=False)
     blanks: list[Blank] = field(default_factory=list)
     _aliases: int = 0
+
+    def __post_init__(self) -> None:
+        self.statement = Statement(_VIEWPOINT, self.sight.constants)
 
     def plan(self, sql: str) -> Plan:
         """What was written; raises Unplannable where it is too long."""
@@ -237,7 +259,7 @@ class Compiler:
 
     def documents_plan(self, chosen: Chosen, mapped: MappedField) -> Plan:
         """The statement that gives the JSON of value objects for documents that come as a parameter, one row each."""
-        compiler = Compiler(self.given)
+        compiler = Compiler(self.given, self.sight)
         documents = compiler.statement.bind(DOCUMENTS, "text[]")
         each = compiler.alias("u")
         made = compiler.document_of(f"{each}.v", None, chosen, mapped)

@@ -23,7 +23,7 @@ from schema.plans.arguments import Arguments, Given
 from schema.plans.blanks import fill
 from schema.plans.cache import Bounded
 from schema.plans.collect import Branch, Selection, collect, switches
-from schema.plans.compile import DOCUMENTS, Blank, Plan, compile_plan
+from schema.plans.compile import DOCUMENTS, Blank, Plan, Sight, compile_plan
 from schema.plans.reasons import Reason, Unplannable
 from schema.plans.scalars import FAULT_BYTE
 from schema.sql import Viewpoint
@@ -99,7 +99,8 @@ class Plans:
             self._leave(operation, "mutation" if operation.type is not OperationType.QUERY else "signed_out")
             return None
         try:
-            ready = self.prepare(operation, variables, context.language)
+            sight = Sight(context.actor.sees_all, context.actor.narrowed)
+            ready = self.prepare(operation, variables, sight, context.language)
         except Unplannable as fault:
             self._leave(operation, fault.reason)
             return None
@@ -135,24 +136,29 @@ class Plans:
 
         return await fill(data, ready.blanks, context, documents)
 
-    def prepare(self, operation: Operation, variables: Mapping[str, Any], language: Language) -> "_Ready":
+    def prepare(self, operation: Operation, variables: Mapping[str, Any], sight: Sight, language: Language) -> "_Ready":
         """The statement for an operation with these variables; raises Unplannable."""
         name = (operation.document.digest, operation.name)
         remembered: Any = None
         if variables:
             text = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
-            remembered = (*name, text) if len(text) <= REMEMBERED_BYTES else None
+            remembered = (*name, sight, text) if len(text) <= REMEMBERED_BYTES else None
         else:
-            remembered = (*name, b"")
+            remembered = (*name, sight, b"")
         if remembered is not None and (found := self._ready.get(remembered)) is not None:
             return found
-        ready = self._prepare(name, operation, variables, language)
+        ready = self._prepare(name, operation, variables, sight, language)
         if remembered is not None:
             self._ready.keep(remembered, ready)
         return ready
 
     def _prepare(
-        self, name: tuple[bytes, str | None], operation: Operation, variables: Mapping[str, Any], language: Language
+        self,
+        name: tuple[bytes, str | None],
+        operation: Operation,
+        variables: Mapping[str, Any],
+        sight: Sight,
+        language: Language,
     ) -> "_Ready":
         coerced = self._arguments.variables(operation, variables)
         switched = self._switched(name, operation, coerced)
@@ -162,7 +168,7 @@ class Plans:
             literal or self._arguments.read(site, coerced, language)
             for site, literal in zip(known.selection.sites, known.literal, strict=True)
         ]
-        plan = self._plan((*key, tuple(each.shape for each in given)), known.selection, given)
+        plan = self._plan((*key, sight, tuple(each.shape for each in given)), known.selection, given, sight)
         return _ready(plan, given)
 
     def _switched(
@@ -193,12 +199,12 @@ class Plans:
             raise Unplannable(known.reason, known.what)
         return known
 
-    def _plan(self, key: Any, selection: Selection, given: Sequence[Given]) -> Plan:
+    def _plan(self, key: Any, selection: Selection, given: Sequence[Given], sight: Sight) -> Plan:
         plan = self._plans.get(key)
         if plan is None:
             self.compiled += 1
             try:
-                plan = compile_plan(selection, given)
+                plan = compile_plan(selection, given, sight)
                 self._plans.keep(key, plan, 1 + plan.length)
             except Unplannable as fault:
                 plan = fault

@@ -1,6 +1,7 @@
 """Who may see and fill a task, and why not, as SQL (填报权限与锁定): one definition for use-cases and for reads.
 
-Templates with places: {t} is the alias of a row of `tasks` or `assessments`; {tenant}, {actor}, {all}, {today} are SQL.
+Templates with places: {t} is the alias of a row of `tasks` or `assessments`; {tenant}, {actor}, {all}, {narrowed},
+{today} are SQL.
 `placed` fills them for use-cases; the schema has its own way.
 """
 
@@ -64,8 +65,9 @@ ASSESSMENT_NARROWED = f"""{_CATEGORY}
 
 
 _PLAIN = "gg.category_ids = '{}' AND gg.indicator_codes = '{}' AND gg.data_item_ids = '{}'"
-_NARROWS = """EXISTS (SELECT 1 FROM grants gn WHERE gn.tenant_id = {tenant} AND gn.holder_id = {actor}
+NARROWED = """EXISTS (SELECT 1 FROM grants gn WHERE gn.tenant_id = {tenant} AND gn.holder_id = {actor}
     AND (gn.category_ids <> '{}' OR gn.indicator_codes <> '{}' OR gn.data_item_ids <> '{}'))"""
+"""What {narrowed} stands for: the viewer has grants that cover less than all of their subtrees."""
 
 
 def granted(grants: str, narrowed: str) -> str:
@@ -75,7 +77,7 @@ def granted(grants: str, narrowed: str) -> str:
     many; what a grant is narrowed to is asked row by row, and only of viewers who have such grants.
     """
     return f"""(EXISTS (SELECT 1 {grants} AND {_PLAIN})
-        OR {_NARROWS} AND EXISTS (SELECT 1 {grants} AND NOT ({_PLAIN}) AND {narrowed}))"""
+        OR {{narrowed}} AND EXISTS (SELECT 1 {grants} AND NOT ({_PLAIN}) AND {narrowed}))"""
 
 
 def covers(roles: str, narrowed: str) -> str:
@@ -290,7 +292,7 @@ LOCK_CONTACT_UNIT = {name: lock.contact[1] for name, lock in LOCKS.items()}
 
 def placed(template: str, **places: str) -> str:
     """The template with its places filled; `tenant` is `$1` and `today` the tenant's date unless said otherwise."""
-    places = {"tenant": "$1", "today": LOCAL_TODAY, **places}
-    for name in ("today", *sorted(places)):
+    places = {"tenant": "$1", "today": LOCAL_TODAY, "narrowed": NARROWED, **places}
+    for name in ("narrowed", "today", *sorted(places)):
         template = template.replace("{" + name + "}", places[name])
     return template
