@@ -1,6 +1,8 @@
 """Live changes of one object (实时变化): its present state first, then each change, until it ends.
 
-A subscription looks at the row again and again and holds no connection in between. Cursors name the state that was
+A subscription looks at the row when it is told of a change (service.wakeups), and now and then by itself: what it
+tells is always read, so that a word that is lost, doubled or late only costs a moment. Without Redis it looks again and
+again. It holds no connection in between. Cursors name the state that was
 seen, so whoever resumes after one is told nothing twice, and misses at most states in between.
 """
 
@@ -22,6 +24,7 @@ from schema.stock import load_row
 from service.errors import ErrorCode
 from service.ids import encode_id, from_base64url, to_base64url
 from service.scoring.text import Text
+from service.wakeups import waiting_for
 
 LOOK_SECONDS = 0.3
 """How often a row is looked at."""
@@ -31,6 +34,9 @@ REST = 4
 
 LONGEST_REST_SECONDS = 5.0
 """However slow the database is, changes are told within about this."""
+
+QUIET_SECONDS = 5.0
+"""How often a row is looked at whose changes are all told."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,10 +70,13 @@ async def changes(
     state: Callable[[Context, Any], Awaitable[str]],
     ended: Callable[[Any], bool] = lambda _row: False,
     every: float = LOOK_SECONDS,
+    told_of: Callable[[Any], bool] = lambda _row: False,
 ) -> AsyncIterator[Change | None]:
     """States of the object of type `cls` with the id `text`; None once where it does not exist or is hidden.
 
-    `state` puts into words what counts as a change, `ended` says that none will follow. Raises RequestFault for an id
+    `state` puts into words what counts as a change, `ended` says that none will follow. `told_of` says that each change
+    from this state on is an event of the outbox, so that it is looked for at most `every` so many seconds, and rarely
+    where none is told; else it is looked for that often, and at once where one is told. Raises RequestFault for an id
     or a cursor that is none.
     """
     key = read_value(text, "uuid", cls.__name__, ("id",), context.language)
@@ -76,25 +85,33 @@ async def changes(
     if context.actor is None:
         yield None
         return
-    while True:
-        # Whatever was read since the last look was of an older snapshot.
-        await context.close()
-        begun = time.monotonic()
-        try:
-            row = await load_row(context, cls, key)
-            now = None if row is None else await state(context, row)
-        finally:
+    with waiting_for(context.db, context.actor.tenant_id, key) as word:
+        while True:
+            word.clear()
+            # Whatever was read since the last look was of an older snapshot.
             await context.close()
-        took = time.monotonic() - begun
-        if row is None or now is None:
-            yield None
-            return
-        if now != told:
-            told = now
-            yield Change(to_base64url(json.dumps([encode_id(cls.__name__, key), now]).encode()), row)
-        if ended(row):
-            return
-        await asyncio.sleep(max(every, min(REST * took, LONGEST_REST_SECONDS)))
+            begun = time.monotonic()
+            try:
+                row = await load_row(context, cls, key)
+                now = None if row is None else await state(context, row)
+            finally:
+                await context.close()
+            took = time.monotonic() - begun
+            if row is None or now is None:
+                yield None
+                return
+            if now != told:
+                told = now
+                yield Change(to_base64url(json.dumps([encode_id(cls.__name__, key), now]).encode()), row)
+            if ended(row):
+                return
+            rest = max(every, min(REST * took, LONGEST_REST_SECONDS))
+            if not told_of(row):
+                await word.wait(rest)
+                continue
+            await asyncio.sleep(rest)
+            if word.expected:
+                await word.wait(max(0.0, QUIET_SECONDS - rest))
 
 
 def _read_cursor(context: Context, of: str, after: str | None) -> str | None:

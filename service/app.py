@@ -3,6 +3,7 @@
 It is handed the GraphQL application and knows nothing of it but its addresses: /graphql and /graphiql.
 """
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -30,6 +31,7 @@ from service.health import METRICS, Ending, Health, answer, database_check
 from service.language import choose_language, say
 from service.scoring.text import Text
 from service.settings import Settings
+from service.wakeups import Wakeups
 from tenants.database import Database
 
 HEADERS = {
@@ -83,11 +85,15 @@ def create_app(settings: Settings, db: Database, graphql: ASGIApp, health: Healt
             return
         doorbell = Doorbell(settings.redis_url.get_secret_value())
         db.announced = doorbell.announced
+        db.wakeups = wakeups = Wakeups(settings.redis_url.get_secret_value())
+        hearing = asyncio.create_task(wakeups.run())
         health.helpful["redis"] = doorbell.answers
         try:
             yield
         finally:
-            db.announced = None
+            db.announced = db.wakeups = None
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
             await doorbell.close()
 
     middleware = [Middleware(Envelope, language=language, ending=health.ending)]

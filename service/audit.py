@@ -1,7 +1,8 @@
 """The audit (操作日志): every change appends its event in its own transaction, chained by hash per tenant.
 
-The digest of an event is the SHA-256 of its canonical JSON, which contains the digest of the event before. The row of
-`audit_heads` puts a tenant's changes in one order; the app's role can neither change nor delete events.
+It is told as well: each event is one of the outbox. The digest of an event is the SHA-256 of its canonical JSON, which
+contains the digest of the event before. The row of `audit_heads` puts a tenant's changes in one order; the app's role
+can neither change nor delete events.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import orjson
 
+from service import outbox
 from service.access import SYSTEM, Actor
 from service.scoring.text import Text
 from tenants.database import Transaction
@@ -36,10 +38,13 @@ async def append(
     reason: str | None = None,
     changes: Sequence[Change] = (),
     facts: Mapping[str, object] | None = None,
+    ids: Mapping[str, UUID] | None = None,
 ) -> None:
     """Append one event. `action` is the mutation's name or a job's step; `subject` a GraphQL type and its row.
 
     `facts` go into the digest and the stored summary only: for bulk changes, such as counts or a digest of the rows.
+    The event stands in the outbox as well, under the same id; `ids` name there what else it touches, such as
+    `cycleId`, and whoever watches one of those is told.
 
     One statement: the head is locked from here to the commit, and every round trip less is one less for others to wait.
     So the digest is computed there, over the same canonical JSON as `event_digest` makes.
@@ -75,6 +80,9 @@ async def append(
         orjson.dumps(listed).decode(),
         actor.request_id,
         *parts,
+        subject[0] if subject else "Tenant",
+        subject[1] if subject else tx.tenant_id,
+        outbox.spell(ids or {}),
     )
     assert count == 1, "every tenant has an audit head from its provisioning on"
 
@@ -100,6 +108,10 @@ WITH head AS (
     INSERT INTO audit_events (tenant_id, id, sequence, at, actor_id, action, subject_type, subject_id, summary, reason,
                               changes, request_id, digest, previous_digest)
     SELECT $1, $2, sequence, now(), $3, $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, digest, previous FROM chained
+), place AS ({outbox.PLACE}
+), told AS (
+    INSERT INTO outbox_events (tenant_id, id, sequence, at, kind, subject_type, subject_id, ids)
+    SELECT $1, $2, sequence, now(), $4, $15, $16, $17::jsonb FROM place
 )
 UPDATE audit_heads ah SET sequence = ch.sequence, digest = ch.digest FROM chained ch WHERE ah.tenant_id = $1
 """

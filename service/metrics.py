@@ -93,6 +93,15 @@ PLANS: Final = Counter(
     registry=REGISTRY,
 )
 
+# --- outbox -----------------------------------------------------------------------------------------------------------
+
+OUTBOX_TOLD: Final = Counter(
+    "kaoping_outbox_events_told",
+    "Events of the outbox that were told to a reader, again ones included.",
+    ["reader"],
+    registry=REGISTRY,
+)
+
 # --- rankings ---------------------------------------------------------------------------------------------------------
 
 RUNS: Final = Counter(

@@ -28,6 +28,7 @@ from service.pulse import Pulse
 from service.scoring.text import Text
 from service.serving import door
 from service.settings import Settings
+from service.wakeups import Relay
 from tenants.database import Database
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ async def run_worker(settings: Settings, *, kinds: Mapping[str, Kind[Any]] = job
     pulse.start()
     health = Health(Ending(), {"database": database_check(db), "dispatcher": worker.looks}, {"redis": doorbell.answers})
     metrics.watch_pool(db.use)
-    loops = [asyncio.create_task(worker.dispatch()), asyncio.create_task(_listen(redis_url, worker))]
+    relay = Relay(db, redis_url)
+    loops = [asyncio.create_task(each) for each in (worker.dispatch(), _listen(redis_url, worker), relay.run())]
     log.info("The worker is ready.")
     try:
         async with door(settings, health):
@@ -99,6 +101,7 @@ async def run_worker(settings: Settings, *, kinds: Mapping[str, Kind[Any]] = job
             await worker.drain(DRAIN_SECONDS)
     finally:
         pulse.end()
+        await relay.close()
         await doorbell.close()
         await db.close()
         await asyncio.to_thread(stop_tracing)

@@ -166,6 +166,8 @@ class Database:
         assert client._pool is not None
         self.pool: asyncpg.Pool = client._pool
         self.announced: Callable[[UUID, Sequence[object]], None] | None = None
+        self.wakeups: object | None = None
+        """Who hears of changes that others commit, where somebody does (service.wakeups)."""
         self._client = client
 
     @classmethod

@@ -37,6 +37,11 @@ async def _state(context: Context, row: Any) -> str:
     return hashlib.sha256(repr([tuple(each) for each in found]).encode()).hexdigest()[:32]
 
 
+def _told_of(row: Any) -> bool:
+    """A draft shows the progress of its opening, which is no event."""
+    return bool(value_of(row, "state") != "DRAFT")
+
+
 @subscriptions
 class CyclesSubscription:
     """Cycles, live."""
@@ -49,5 +54,5 @@ class CyclesSubscription:
         after: After = None,
     ) -> AsyncGenerator[CycleMessage | None, None]:
         """The cycle as it is, then each change."""
-        async for change in changes(info.context, Cycle, id, after, state=_state, every=1.0):
+        async for change in changes(info.context, Cycle, id, after, state=_state, every=1.0, told_of=_told_of):
             yield None if change is None else CycleMessage(cursor=change.cursor, cycle=change.row)

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from service import outbox
 from service.access import Actor, system_actor
 from service.jobs.failures import FenceLost, Stopped, pause_seconds
 from service.jobs.kinds import KINDS
@@ -129,6 +130,7 @@ async def succeed(tx: Transaction, claimed: Claim, *, units_total: int = 0) -> N
 
     Raises FenceLost where another has taken over, and Stopped where a cancellation came first.
     """
+    await _tell(tx, claimed)
     row = await tx.fetchrow(
         _END + " AND NOT cancel_requested RETURNING state, fence",
         *_key(claimed),
@@ -149,6 +151,7 @@ async def succeed(tx: Transaction, claimed: Claim, *, units_total: int = 0) -> N
 
 async def end(tx: Transaction, claimed: Claim, state: str, error: Text | None) -> None:
     """Mark the attempt as FAILED or CANCELLED; nothing happens where another has taken over."""
+    await _tell(tx, claimed)
     row = await tx.fetchrow(
         _END + " RETURNING state, fence", *_key(claimed), claimed.seen, state, error_json(error) if error else None, 0
     )
@@ -188,6 +191,12 @@ async def give_back(tx: Transaction, claimed: Claim) -> None:
     )
     if fence is not None:
         tx.announce(Due(claimed.job_id, fence))
+
+
+async def _tell(tx: Transaction, claimed: Claim) -> None:
+    """Before the row, since changes on record lock in this order too; where it turns out untrue, nobody is misled."""
+    about = {"subjectId": claimed.subject_id} if claimed.subject_id is not None else {}
+    await outbox.write(tx, "jobEnded", subject=("Job", claimed.job_id), ids=about)
 
 
 def _key(claimed: Claim) -> tuple[UUID, UUID, int]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from service import audit, progress
+from service import audit, outbox, progress
 from service.access import SYSTEM, Actor, Role, denied
 from service.checks import Check
 from service.errors import Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
@@ -259,6 +259,7 @@ async def _submit(
             "late": late,
             "digest": digest_of([[str(row["id"]), row["revision"]] for row in sent]),
         },
+        ids=outbox.cycle_ids(task["cycle_id"] for task in tasks),
     )
 
 

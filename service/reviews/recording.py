@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from service import audit, progress
+from service import audit, outbox, progress
 from service.access import SYSTEM, Actor
 from service.progress import TaskChange
 from service.reports.entries import digest_of
@@ -180,4 +180,5 @@ async def record_reviews(tx: Transaction, actor: Actor, cases: Sequence[Case]) -
         ),
         reason=single.reason if single else None,
         facts={"count": len(cases), "decisions": counts, "digest": digest_of(rows)},
+        ids=outbox.cycle_ids(case.row["cycle_id"] for case in cases),
     )

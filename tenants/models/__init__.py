@@ -7,6 +7,7 @@ from tenants.models.events import Event
 from tenants.models.items import DataItem, DataItemResponsible
 from tenants.models.jobs import Job
 from tenants.models.members import Actor, Grant, Member, ServiceToken
+from tenants.models.outbox import OutboxEvent, OutboxHead, OutboxReader
 from tenants.models.progress import ProgressCounter
 from tenants.models.publications import Publication
 from tenants.models.rankings import (
@@ -64,6 +65,9 @@ __all__ = [
     "OrgUnit",
     "OrgUnitAncestor",
     "OrgUnitName",
+    "OutboxEvent",
+    "OutboxHead",
+    "OutboxReader",
     "ProgressCounter",
     "Publication",
     "RankingRun",

@@ -1,5 +1,7 @@
 """Cycles over GraphQL: preparing, opening by a job, what may come next, counters, units, and a cycle live."""
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -9,10 +11,12 @@ import pytest
 from strawberry.types.execution import ExecutionResult
 
 from schema.context import open_context
+from schema.live import QUIET_SECONDS
 from schema.schema import build_schema
-from service import progress
+from service import cycles, progress
 from service.access import Actor, Role
 from service.ids import encode_id
+from service.wakeups import Relay, Wakeups
 from tenants.database import Database, Transaction
 from tenants.ids import uuid7
 from tenants.provisioning import District
@@ -425,6 +429,34 @@ async def test_a_cycle_live(db: Database, organiser: Caller, loaded: Loaded) -> 
         }
     async with aclosing(listen(organiser, LIVE, id=cycle_id(loaded), after=second["cycleChanged"]["cursor"])) as told:
         assert await anext(told) == third, "what was missed, once"
+
+
+async def test_a_cycle_is_looked_at_when_a_change_is_told(
+    db: Database, organiser: Caller, loaded: Loaded, redis_url: str
+) -> None:
+    await opened(db, actor(organiser), loaded.cycle_id)
+    relay, wakeups = Relay(db, redis_url), Wakeups(redis_url)
+    running = [asyncio.create_task(relay.run()), asyncio.create_task(wakeups.run())]
+    db.wakeups = wakeups
+    try:
+        while not wakeups.listening:  # noqa: ASYNC110  # it tells nobody else
+            await asyncio.sleep(0.01)
+        async with aclosing(listen(organiser, LIVE, id=cycle_id(loaded))) as told:
+            assert (await anext(told))["cycleChanged"]["cycle"]["state"] == "OPEN"
+            waiting = asyncio.create_task(anext(told))
+            # Past the first second it looks only when it is told, or after five.
+            await asyncio.sleep(1.5)
+            async with db.transaction(actor(organiser).tenant_id) as tx:
+                await cycles.begin_review(tx, actor(organiser), cycle_id=cycle_id(loaded), version=2)
+            begun = time.monotonic()
+            assert (await waiting)["cycleChanged"]["cycle"]["state"] == "REVIEWING"
+            assert time.monotonic() - begun < QUIET_SECONDS / 2
+    finally:
+        db.wakeups = None
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await relay.close()
 
 
 async def test_nothing_is_told_of_what_is_not_there(organiser: Caller) -> None:
