@@ -11,6 +11,7 @@ from service.cli.score import score_command
 from service.cli.servers import embedded_group
 from service.cli.serving import serve_command, worker_command
 from service.cli.tenants import migrate_command, tenant_group
+from service.cli.what_if import what_if_group
 from service.health import Health
 from service.settings import Settings
 from tenants.database import Database
@@ -56,6 +57,7 @@ for command in (
     member_group,
     token_group,
     score_command,
+    what_if_group,
     embedded_group,
 ):
     cli.add_command(command)

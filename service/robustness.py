@@ -3,7 +3,7 @@
 The seed follows from the run's snapshot, so that whoever asks again is told the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from service.access import Actor, Role
 from service.jobs import ROBUSTNESS, JobRun, RunArguments
 from service.rankings.gradebook import decisions_of
 from service.rankings.snapshot import unpack
-from service.scoring import Result, Robustness, compute, parse_scheme, ranks_without, robustness
+from service.scoring import Result, Robustness, compute, moved_without, parse_scheme, robustness
 from service.scoring.numbers import format_decimal, format_scaled, round_half_up
 from service.scoring.text import Text
 from tenants.database import Transaction
@@ -111,7 +111,10 @@ async def reckon_robustness(run: JobRun) -> None:
             [standings[result.units[place]] for place in ranked],
             [int(found.low[place]) for place in ranked],
             [int(found.high[place]) for place in ranked],
-            [orjson.dumps(without[place]).decode() for place in ranked],
+            [
+                orjson.dumps([{"code": code, "rank": rank} for code, rank in without[place].items()]).decode()
+                for place in ranked
+            ],
         )
         await audit.append(
             tx,
@@ -132,7 +135,7 @@ def seed_of(snapshot_digest: str) -> int:
 
 def _draw(
     run: JobRun, packed: bytes, decisions: Mapping[str, int], seed: int
-) -> tuple[Result, Robustness, list[list[dict[str, Any]]]]:
+) -> tuple[Result, Robustness, list[dict[str, int | None]]]:
     """All that needs no database; runs in a thread."""
     stored = unpack(packed)
     scheme, faults = parse_scheme(stored.document)
@@ -145,21 +148,6 @@ def _draw(
 
     found = robustness(result.scheme, result, seed=seed, progress=tell)
     return result, found, moved_without(result, run.check)
-
-
-def moved_without(result: Result, check: Callable[[], None]) -> list[list[dict[str, Any]]]:
-    """Per unit its rank where one node at a time is left out: only of nodes without which it is another.
-
-    `check` may raise to end the work.
-    """
-    ranks = result.ranks()
-    found: list[list[dict[str, Any]]] = [[] for _ in ranks]
-    for code in result.node_codes[1:]:
-        check()
-        for place, rank in enumerate(ranks_without(result.scheme, result, [code])[code]):
-            if ranks[place] is not None and rank != ranks[place]:
-                found[place].append({"code": code, "rank": rank})
-    return found
 
 
 def _flips(result: Result, found: Robustness, standings: Mapping[str, UUID]) -> list[dict[str, Any]]:

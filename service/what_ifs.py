@@ -27,7 +27,9 @@ from service.scoring import (
     Fault,
     InvalidInput,
     OtherValue,
+    Outcome,
     Result,
+    Snapshot,
     outcomes,
     parse_scheme,
     tried,
@@ -282,7 +284,8 @@ async def _real(tx: Transaction, run_id: UUID) -> list[asyncpg.Record]:
     """What every unit really has, with the name of its computed grade; in the order of the board."""
     grade = PROPOSED_GRADE.replace("{tenant}", "$1").replace("{t}", "st")
     return await tx.fetch(
-        f"""SELECT cu.code AS unit, st.cycle_unit_id, st.category_id, st.position, st.total, st.rank,
+        f"""SELECT cu.code AS unit, cu.name, {grade} AS grade_code, st.cycle_unit_id, st.category_id,
+                   st.position, st.total, st.rank,
                    (SELECT gr.value ->> 'name' FROM jsonb_array_elements(v.settings -> 'grades') gr
                     WHERE gr.value ->> 'code' = {grade}) AS grade
             FROM standings st
@@ -335,3 +338,60 @@ def _held(item: DataItem, kept: Mapping[str, Any]) -> Held:
     if "choice" in kept:
         return Decimal([option.code for option in item.options].index(kept["choice"]))
     return Decimal(kept["number"])
+
+
+# --- at once, for the command line ---
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as it was kept, and the document that is to be tried on it."""
+
+    own_document: dict[str, Any]
+    document: dict[str, Any]
+    snapshot: Snapshot
+    outcomes: Mapping[str, Outcome]
+    names: Mapping[str, str]
+    """Of the units."""
+
+
+async def stored_run(
+    tx: Transaction, *, cycle_code: str, number: int | None = None, version: int | None = None
+) -> StoredRun:
+    """A run of a cycle, the newest that succeeded unless its number is given; another version of the scheme by number.
+
+    Raises NotFound.
+    """
+    row = await tx.fetchrow(
+        """SELECT r.id, s.document, v.scheme_id FROM ranking_runs r
+           JOIN cycles c ON c.tenant_id = r.tenant_id AND c.id = r.cycle_id
+           JOIN scheme_versions v ON v.tenant_id = c.tenant_id AND v.id = c.scheme_version_id
+           JOIN run_snapshots s ON s.tenant_id = r.tenant_id AND s.run_id = r.id
+           WHERE r.tenant_id = $1 AND c.code = $2 AND r.number = coalesce($3, r.number)
+           ORDER BY r.number DESC LIMIT 1""",
+        tx.tenant_id,
+        cycle_code,
+        number,
+    )
+    if row is None:
+        raise NotFound(("run",))
+    stored = unpack(row["document"])
+    document = stored.document
+    if version is not None:
+        other = await tx.fetchval(
+            "SELECT id FROM scheme_versions WHERE tenant_id = $1 AND scheme_id = $2 AND number = $3",
+            tx.tenant_id,
+            row["scheme_id"],
+            version,
+        )
+        if other is None:
+            raise NotFound(("version",))
+        document = await schemes.scheme_document(tx, other, keys="code")
+    real = await _real(tx, row["id"])
+    return StoredRun(
+        stored.document,
+        document,
+        stored.snapshot,
+        {each["unit"]: Outcome(each["total"], each["rank"], each["grade_code"]) for each in real},
+        {each["unit"]: each["name"] for each in real},
+    )

@@ -55,6 +55,18 @@ def _print_example(ctx: click.Context, _parameter: click.Parameter, wanted: bool
     "--explain", metavar="UNIT", help="Print where every point of this unit came from, instead of the result."
 )
 @click.option(
+    "--robustness",
+    is_flag=True,
+    help="For organisers: add how firm ranks are when weights are drawn within the scheme's tolerance.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    default=1,
+    show_default=True,
+    help="Of the draws: the same seed, the same draws.",
+)
+@click.option(
     "--language",
     type=click.Choice(["zh-CN", "en"]),
     default=DEFAULT_LANGUAGE,
@@ -94,6 +106,8 @@ def score_command(
     events: Path | None,
     out: Path | None,
     explain: str | None,
+    robustness: bool,
+    seed: int,
     language: Language,
 ) -> None:
     """Score files with the engine of the server (测算): no database, no settings, no network.
@@ -155,13 +169,32 @@ def score_command(
       nodes       code → score of the node, 0 to 100, to 12 places; null where it does not apply
 
     \b
+    With --robustness RESULT.json has "robustness" beside "units": draws, seed, tolerance, and
+      flips       seats at a quota's edge that change hands: grade, units (who has it, who is next), share of the
+                  draws, text (zh, en)
+      units       unit, rank, low and high (its rank in 5 to 95 % of 1,000 draws), without: code → its rank where that
+                  node is left out and its weight shared among its siblings, of nodes without which it is another
+
+    \b
     Examples:
       kaoping score scheme.json values.csv
       kaoping score scheme.json values.csv --units units.csv --events events.csv --out result.json
       kaoping score scheme.json values.csv --explain zhaoyang-01 --language en
+      kaoping score scheme.json values.csv --robustness --seed 7 --out result.json
+
+    \b
+    `kaoping what-if` tries other rules, weights or values on the same files.
     """
     # Loaded by the one command that scores: every other one starts the sooner.
-    from service.scorefiles import FaultyFilesError, Files, explained, read_files, result_bytes, score
+    from service.scorefiles import (
+        FaultyFilesError,
+        Files,
+        explained,
+        read_files,
+        result_bytes,
+        robustness_document,
+        score,
+    )
 
     try:
         inputs = read_files(Files(scheme, values, units, events))
@@ -177,6 +210,7 @@ def score_command(
     for warning in inputs.warnings:
         click.echo(warning.line(language), err=True)
     result = score(inputs)
+    drawn = robustness_document(result, seed) if robustness else None
     words = None
     if explain is not None:
         words = explained(inputs, result, explain, language)
@@ -187,10 +221,10 @@ def score_command(
             )
     if out is not None:
         try:
-            out.write_bytes(result_bytes(inputs, result))
+            out.write_bytes(result_bytes(inputs, result, drawn))
         except OSError as error:
             raise Failure(f"{out}: {error.strerror}") from error
     if words is not None:
         click.echo(words)
     elif out is None:
-        click.echo(result_bytes(inputs, result), nl=False)
+        click.echo(result_bytes(inputs, result, drawn), nl=False)

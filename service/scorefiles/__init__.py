@@ -8,8 +8,9 @@ No database, no settings, no network: anyone can check a board on a laptop. `rea
 from service.scorefiles.faults import FaultyFilesError, FileFault
 from service.scorefiles.guide import example_text, rules_text
 from service.scorefiles.inputs import Files, Inputs, read_files
-from service.scorefiles.results import explained, result_bytes, result_document
+from service.scorefiles.results import explained, result_bytes, result_document, robustness_document
 from service.scorefiles.shape import misshapen, schema_text
+from service.scorefiles.trials import Trial, difference_rows, differences_text, read_trial
 from service.scoring import Result, compute
 
 __all__ = [
@@ -17,12 +18,17 @@ __all__ = [
     "FileFault",
     "Files",
     "Inputs",
+    "Trial",
+    "difference_rows",
+    "differences_text",
     "example_text",
     "explained",
     "misshapen",
     "read_files",
+    "read_trial",
     "result_bytes",
     "result_document",
+    "robustness_document",
     "rules_text",
     "schema_text",
     "score",

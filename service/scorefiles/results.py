@@ -4,8 +4,16 @@ from typing import Any, Final
 
 from service.language import Language, say
 from service.scorefiles.inputs import Inputs
-from service.scoring import ENGINE_VERSION, Result, canonical_json, explain, explanation_text
-from service.scoring.numbers import format_scaled, round_half_up
+from service.scoring import (
+    ENGINE_VERSION,
+    Result,
+    canonical_json,
+    explain,
+    explanation_text,
+    moved_without,
+    robustness,
+)
+from service.scoring.numbers import format_decimal, format_scaled, round_half_up
 
 FORMAT: Final = "kaoping-result/1"
 PLACES: Final = 12
@@ -52,9 +60,43 @@ def result_document(inputs: Inputs, result: Result) -> dict[str, Any]:
     }
 
 
-def result_bytes(inputs: Inputs, result: Result) -> bytes:
-    """The result as canonical JSON in UTF-8, one line."""
-    return (canonical_json(result_document(inputs, result)) + "\n").encode()
+def result_bytes(inputs: Inputs, result: Result, drawn: dict[str, Any] | None = None) -> bytes:
+    """The result as canonical JSON in UTF-8, one line; with `drawn`, how firm it is stands beside it."""
+    found = result_document(inputs, result)
+    if drawn is not None:
+        found["robustness"] = drawn
+    return (canonical_json(found) + "\n").encode()
+
+
+def robustness_document(result: Result, seed: int) -> dict[str, Any]:
+    """How firm the ranks are (稳健性): intervals, seats that flip, and ranks without one node."""
+    found = robustness(result.scheme, result, seed=seed)
+    without = moved_without(result)
+    ranks = result.ranks()
+    return {
+        "draws": found.draws,
+        "seed": seed,
+        "tolerance": format_decimal(found.tolerance),
+        "flips": [
+            {
+                "grade": flip.grade,
+                "units": [result.units[flip.holder], result.units[flip.next]],
+                "share": format_decimal(flip.share),
+                "text": {"zh": flip.text.zh, "en": flip.text.en},
+            }
+            for flip in found.flips
+        ],
+        "units": [
+            {
+                "unit": unit,
+                "rank": ranks[place],
+                "low": int(found.low[place]) or None,
+                "high": int(found.high[place]) or None,
+                "without": without[place],
+            }
+            for place, unit in enumerate(result.units)
+        ],
+    }
 
 
 def explained(inputs: Inputs, result: Result, unit: str, language: Language) -> str | None:

@@ -89,7 +89,7 @@ from service.scoring.faults import Fault, InvalidInput
 from service.scoring.items import DataItem, ItemOption
 from service.scoring.quantities import Quantity
 from service.scoring.result import Result, Status
-from service.scoring.robustness import Robustness, SeatFlip, ranks_without, robustness
+from service.scoring.robustness import Robustness, SeatFlip, moved_without, ranks_without, robustness
 from service.scoring.rules import RULES, Rule
 from service.scoring.settings import Settings
 from service.scoring.snapshot import Event, ItemColumn, Snapshot, State
@@ -140,6 +140,7 @@ __all__ = [
     "explain",
     "explanation_text",
     "keeping_awards",
+    "moved_without",
     "outcomes",
     "parse_rule",
     "parse_scheme",

@@ -140,6 +140,22 @@ def ranks_without(scheme: Scheme, result: Result, codes: Sequence[str]) -> Mappi
     return found
 
 
+def moved_without(result: Result, check: Callable[[], None] | None = None) -> list[dict[str, int | None]]:
+    """Per unit, by node: its rank where the node is left out; only nodes without which it has another.
+
+    `check` is called between nodes and may raise to end the work.
+    """
+    ranks = result.ranks()
+    found: list[dict[str, int | None]] = [{} for _ in ranks]
+    for code in result.node_codes[1:]:
+        if check is not None:
+            check()
+        for place, rank in enumerate(ranks_without(result.scheme, result, [code])[code]):
+            if ranks[place] is not None and rank != ranks[place]:
+                found[place][code] = rank
+    return found
+
+
 def _wide(result: Result) -> bool:
     return result.total_numbers.dtype == object
 
