@@ -75,7 +75,7 @@ def test_targets_that_readme_names_exist() -> None:
 
 
 def test_commands_and_options_that_readme_names_exist() -> None:
-    named = re.findall(r"\bkaoping ((?:[a-z]+ ?)+)((?:.*?)(?:`|\||&&|#|\n|\)))", code_of(README))
+    named = re.findall(r"\bkaoping ((?:[a-z][a-z-]* ?)+)((?:.*?)(?:`|\||&&|#|\n|\)))", code_of(README))
     assert named
     for words, rest in named:
         command = find(words.split())

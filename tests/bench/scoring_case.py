@@ -1,12 +1,15 @@
 """A big random case for measurements: all rule kinds mixed, five levels, six categories, bonus and grades."""
 
 from collections.abc import Mapping
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from service.scoring import Event, ItemColumn, Scheme, Snapshot, parse_scheme
+from service.scoring import Event, ItemColumn, Scheme, Snapshot, State, parse_scheme
 from service.scoring.rules.base import ScoredRule
+from tests.service.scoring.reference import Reference, Unit
 
 DECIMALS = ("AWARD", "YES_NO", "CHOICE", "DEDUCT", "BANDS")
 """Rules whose scores are plain decimals, so that totals can lie on a rounding edge."""
@@ -146,16 +149,17 @@ class Big:
         numbers = self.random.integers(0, 1001, int(offsets[-1]))
         self.columns[key] = ItemColumn(np.zeros(self.count, np.uint8), numbers, 1, None, offsets)
 
+    def document(self) -> dict[str, Any]:
+        return {
+            "weighting": "RELATIVE",
+            "categories": [{"code": f"c{i}", "name": f"类{i}"} for i in range(CATEGORIES)],
+            "dataItems": list(self.items.values()),
+            "settings": self.settings,
+            "indicators": self.nodes,
+        }
+
     def scheme(self) -> Scheme:
-        scheme, faults = parse_scheme(
-            {
-                "weighting": "RELATIVE",
-                "categories": [{"code": f"c{i}", "name": f"类{i}"} for i in range(CATEGORIES)],
-                "dataItems": list(self.items.values()),
-                "settings": self.settings,
-                "indicators": self.nodes,
-            }
-        )
+        scheme, faults = parse_scheme(self.document())
         assert scheme is not None, faults[:3]
         return scheme
 
@@ -170,3 +174,48 @@ class Big:
             previous=self.previous,
             events=[Event(f"e{i}", unit, "K", f"m{i}", "l") for i, unit in enumerate(units) if i % 10 == 0],
         )
+
+
+def reference_of(big: Big) -> Reference:
+    """The same units for the reference, which keeps no columns."""
+    snapshot = big.snapshot()
+    assert snapshot.late_days is not None
+    values = {
+        key: _plain(big.items[key]["type"], column, big.items[key].get("options"))
+        for key, column in big.columns.items()
+    }
+    awards = {code: _plain("NUMBER", column) for code, column in big.awards.items()}
+    previous = {key: _plain("NUMBER", column) for key, column in big.previous.items()}
+    units = []
+    for place, (key, category) in enumerate(zip(snapshot.units, snapshot.categories, strict=True)):
+        unit = Unit(key, category, late_days=int(snapshot.late_days[place]))
+        unit.values = {item: held[place] for item, held in values.items()}
+        unit.awards = {code: held[place] for code, held in awards.items()}
+        unit.previous = {item: held[place][1] for item, held in previous.items()}
+        if place % 10 == 0:
+            unit.events = [
+                {"key": f"e{place}", "indicator": "K", "matter": f"m{place}", "level": "l", "state": "CONFIRMED"}
+            ]
+        units.append(unit)
+    return Reference(big.document(), units)
+
+
+def _plain(kind: str, column: ItemColumn, options: Any = None) -> list[tuple[str, Any]]:
+    """A column as states and values."""
+    numbers = column.numbers.tolist()
+    unit: int = 10**column.scale
+    if kind == "YES_NO":
+        values: list[Any] = [bool(number) for number in numbers]
+    elif kind == "CHOICE":
+        values = [options[number]["code"] for number in numbers]
+    elif kind == "COUNTS":
+        parts = {code: part.tolist() for code, part in (column.parts or {}).items()}
+        values = [{code: part[place] for code, part in parts.items()} for place in range(len(numbers))]
+    elif kind == "SCORES":
+        assert column.offsets is not None
+        ends = column.offsets.tolist()
+        values = [[Fraction(n, unit) for n in numbers[a:b]] for a, b in pairwise(ends)]
+    else:
+        values = [Fraction(number, unit) for number in numbers]
+    names = [State(state).name for state in column.state.tolist()]
+    return list(zip(names, values, strict=True))

@@ -90,6 +90,7 @@ class Reference:
         self.full = sure(document.get("fullMarks"), "100")
         self.points = document["weighting"] == "POINTS"
         self._state_memo: dict[tuple[str, str], str] = {}
+        self._peers: dict[tuple[str, str], list[tuple[Unit, Q]]] = {}
 
     # The tree
 
@@ -192,7 +193,10 @@ class Reference:
     # Rules: marks, or "NA", or "FULL"
 
     def peers(self, unit: Unit, leaf: str) -> list[tuple[Unit, Q]]:
-        found = []
+        known = self._peers.get((unit.category, leaf))
+        if known is not None:
+            return known
+        found = self._peers[unit.category, leaf] = []
         for other in self.units:
             if other.category == unit.category and self.raw_state(other, leaf) in ("GIVEN", "CARRIED"):
                 x = self.quantity(self.nodes[leaf]["rule"]["quantity"], other, leaf)
