@@ -205,8 +205,7 @@ class Documents:
                 for operation in document.operations.values():
                     operation.check_cost({}, self._limits, "en")
             except Refusal as refusal:
-                said = " ".join(each["message"] for each in refusal.errors)
-                faults.append(f"Document {document_id[:80]}: {said}")
+                faults += [f"Document {document_id[:80]}{_place(each)}: {each['message']}" for each in refusal.errors]
                 continue
             self._trusted[digest] = self._by_id[document_id.removeprefix("sha256:")] = document
             self._by_id.setdefault(digest.hex(), document)
@@ -246,6 +245,13 @@ class Documents:
         if faults:
             raise masking.validation_failed(faults, ast, language)
         return Document(digest, ast, measured, len(text) * 4 + ast_tokens(ast) * BYTES_PER_TOKEN)
+
+
+def _place(error: masking.JsonError) -> str:
+    """Where in a document a fault is, if that is known."""
+    for place in error.get("locations", ())[:1]:
+        return f", line {place['line']}, column {place['column']}"
+    return ""
 
 
 def _unknown(language: Language, *, trusted_only: bool) -> Refusal:

@@ -201,8 +201,8 @@ def test_every_fault_is_named_at_start(engine: Engine, tmp_path: Path) -> None:
         },
     )
     for expected in (
-        "Document syntax: Syntax",
-        "Document unknown: Cannot query field",
+        "Document syntax, line 1, column 8: Syntax",
+        "Document unknown, line 1, column 17: Cannot query field",
         "Document deep: The operation's depth is 32, above the limit of 20",
         "Document costly: The operation's cost is",
         f"Document {'0' * 40}: the SHA1 of its text is {sha1(OTHER)}",
