@@ -69,6 +69,11 @@ def options_of(settings: Settings) -> EndpointOptions:
     )
 
 
+def check_trusted(settings: Settings) -> None:
+    """Read the manifest of trusted documents as at a start; raises SettingsError with all that is wrong with it."""
+    Engine(build_schema(), options_of(settings))
+
+
 class Entrance:
     """Opens a context for each operation, for whoever the bearer token stands for."""
 

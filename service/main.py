@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 from service import __version__
 from service.cli.common import EXIT_CODES, Commands, terminate_politely
 from service.cli.demo import demo_command
+from service.cli.doctor import doctor_command
 from service.cli.members import member_group, token_group
 from service.cli.score import score_command
 from service.cli.servers import embedded_group
@@ -24,6 +25,13 @@ async def compose(settings: Settings, db: Database, health: Health) -> ASGIApp:
     from service.app import create_app
 
     return create_app(settings, db, create_graphql(settings, db), health)
+
+
+def check_documents(settings: Settings) -> None:
+    """Read the manifest of trusted documents as the API does at its start; raises SettingsError."""
+    from schema.asgi import check_trusted
+
+    check_trusted(settings)
 
 
 @click.group(
@@ -59,6 +67,7 @@ for command in (
     score_command,
     what_if_group,
     embedded_group,
+    doctor_command(check_documents),
 ):
     cli.add_command(command)
 
