@@ -36,7 +36,7 @@ def at(url: str, database: str, user: str | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
-async def superuser(settings: Settings) -> str:
+def superuser(settings: Settings) -> str:
     """Who may plant faults: the superuser of the embedded server."""
     if not embedded.status(settings.data).running:
         pytest.skip("Faults are planted as the embedded server's superuser.")
