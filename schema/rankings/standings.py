@@ -154,7 +154,7 @@ class Standing(Node):
         "Scores of the first-level indicators, in print order (各维度得分); empty where they are not disclosed.",
         rows=f"""SELECT dd.standing_id, di.code, dd.indicator_id, dd.position, dd.score, dd.marks, dd.full_marks,
                         dd.exact, dd.value_state, dd.coverage FROM standing_dimensions dd
-                 JOIN indicators di ON di.tenant_id = {{tenant}} AND di.id = dd.indicator_id
+                 LEFT JOIN indicators di ON di.tenant_id = {{tenant}} AND di.id = dd.indicator_id
                  WHERE dd.tenant_id = {{tenant}} AND dd.standing_id = {{t}}.id
                    AND ({OWN} OR {published("dimensions")})""",
         order="{r}.position",

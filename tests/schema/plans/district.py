@@ -23,7 +23,7 @@ from tests.schema.plans.operations import Json, Operation, Supply
 from tests.schema.test_isolation import ID_TYPES, NODE_TYPES, Side, look
 from tests.small import expiry
 
-SPOILT = '"引号" \\ / \b\f\n\r\t\x01\x7f\u2028 </x> 😀 𠮷 %_\' '
+SPOILT = '"引号" \\ / \b\f\n\r\t\x02\x7f\u2028 </x> 😀 𠮷 %_\' '
 """What JSON, LIKE and careless concatenation treat in their own ways."""
 
 TEXTS = {
@@ -41,11 +41,14 @@ TEXTS = {
     "events": ("title",),
     "publications": ("title",),
 }
-"""Columns that are spoilt in every other row."""
+"""Columns that are spoilt in two rows of three."""
 
 NUMBERS = {
     "standings": {"total": "98765432109876543210.012345678900", "base": "0.00", "bonus": "0.10", "coverage": "1.0000"},
     "standing_dimensions": {"score": "12.500000000000000000000000000000"},
+    "indicators": {"points": "points + 0.000"},
+    "scheme_versions": {"full_marks": "full_marks + 0.00"},
+    "data_items": {"maximum": "maximum + 0.0"},
 }
 """Columns that get a number which a float, or a careless text, would change."""
 
@@ -59,8 +62,8 @@ class Populated:
     """The district, and all that operations on it need."""
 
     side: Side
-    foreign: Mapping[str, Sequence[str]]
-    """Ids of another district, by type."""
+    other: Side
+    """Another district."""
     viewers: dict[str, Caller] = field(default_factory=dict)
 
     def filled(self, text: str) -> str:
@@ -73,7 +76,7 @@ class Populated:
                     known = self.side.known[type_name]
                     return known[int(number) % len(known)]
                 case "FOREIGN":
-                    return self.foreign[type_name][0]
+                    return self.other.known[type_name][0]
             return encode_id(type_name, UUID(int=7))
 
         return _ID_NAME.sub(one, text)
@@ -109,7 +112,7 @@ async def populate(db: Database, settings: Settings, owner_url: str) -> Populate
         made.append(await look(db, settings, district, name))
     here, there = made
     await _spoil(owner_url, here.district.id)
-    populated = Populated(here, there.known)
+    populated = Populated(here, there)
     tokens = dict(here.ids["tokens"])
     for who, grant in {
         "administrator": {"role": "ADMINISTRATOR", "unitId": here.ids["units"]["root"]},
@@ -145,7 +148,7 @@ async def _spoil(owner_url: str, tenant_id: UUID) -> None:
                 await connection.execute(
                     f"""UPDATE {table} x SET {column} = $2 || coalesce({column}, '') || r.n
                         FROM (SELECT ctid, row_number() OVER () AS n FROM {table} WHERE tenant_id = $1) r
-                        WHERE x.tenant_id = $1 AND x.ctid = r.ctid AND r.n % 2 = 0""",
+                        WHERE x.tenant_id = $1 AND x.ctid = r.ctid AND r.n % 3 <> 2""",
                     tenant_id,
                     SPOILT,
                 )

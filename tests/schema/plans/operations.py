@@ -225,7 +225,7 @@ class Writer:
         for name, each in on.fields.items():
             (leaves if is_leaf_type(get_named_type(each.type)) else inner).append(name)
         wanted = inner if depth > 0 and inner and (not leaves or self.chance(55)) else leaves
-        name = self.one(wanted)
+        name = self.one(("nodes", "node")) if on is self.schema.query_type and self.chance(15) else self.one(wanted)
         if f"{on.name}.{name}" in self.rare and not self.chance(2):
             raise Left
         return self.field(on, name, on.fields[name], depth, aliased=aliased)
