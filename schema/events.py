@@ -28,11 +28,12 @@ from schema.mapping import (
     table,
 )
 from schema.members import ACTOR_TYPES
-from schema.mutations import KEY, Outcome, mutation
+from schema.mutations import KEY, Outcome, holding, mutation
 from schema.scalars import DateText, DecimalText
 from schema.values import said
 from service import events
 from service.access import Actor as Caller
+from service.access import Role
 from service.events import EventSpec
 from service.events.rights import DECIDABLE, EVENT_VISIBLE, NAMES_SHOWN
 from service.events.states import CODE, STATE_NAMES
@@ -229,7 +230,7 @@ class ProposeEventsSuccess:
     events: list[Event] = described("The events, in order.")
 
 
-@mutation(ProposeEventsSuccess)
+@mutation(ProposeEventsSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR, Role.REVIEWER, Role.ORGANISER))
 async def propose_events(tx: Transaction, actor: Caller, given: ProposeEventsInput) -> Outcome:
     """Proposes events, all or none (申报加减分事项、一票否决)."""
     specs = [
@@ -275,7 +276,7 @@ class DecideEventsSuccess:
     events: list[Event] = described("The events, in order.")
 
 
-@mutation(DecideEventsSuccess)
+@mutation(DecideEventsSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR, Role.REVIEWER, Role.ORGANISER))
 async def decide_events(tx: Transaction, actor: Caller, given: DecideEventsInput) -> Outcome:
     """Confirms, rejects or revokes events; never one's own proposals (认定)."""
     decisions = [
@@ -300,7 +301,7 @@ class WithdrawEventSuccess:
     event: Event = described("The event, withdrawn.")
 
 
-@mutation(WithdrawEventSuccess)
+@mutation(WithdrawEventSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR, Role.REVIEWER, Role.ORGANISER))
 async def withdraw_event(tx: Transaction, actor: Caller, given: WithdrawEventInput) -> Outcome:
     """Takes one's own proposal back."""
     return {"event": await events.withdraw_event(tx, actor, event_id=given.event_id, version=given.version)}

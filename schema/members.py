@@ -36,6 +36,7 @@ from service.access import Actor as Caller
 from service.access import Language as Code
 from service.access import Role, authenticate
 from service.errors import KaopingError
+from service.ids import encode_id
 from service.members import GrantSpec
 from tenants.database import Transaction
 
@@ -293,7 +294,12 @@ class EditMemberSuccess:
     member: Member = described("The account.")
 
 
-@mutation(EditMemberSuccess)
+async def _own_or_administrator(_tx: Transaction, actor: Caller, given: Any) -> None:
+    if given.member_id != encode_id("Member", actor.person_id):
+        actor.require_at_root(Role.ADMINISTRATOR, path=("input", "memberId"))
+
+
+@mutation(EditMemberSuccess, replayed=_own_or_administrator)
 async def edit_member(tx: Transaction, actor: Caller, given: EditMemberInput) -> Outcome:
     """Changes an account; members may change their own password and language."""
     member_id = await members.edit_member(

@@ -11,7 +11,9 @@ plain values.
 The function's name is the field's, its docstring the description; its third argument is the GraphQL argument `input`.
 Rows of the success are read after the commit. The outcome is kept under the input's `idempotency_key` (an input without
 that field keeps nothing); a replay reads the same rows as they are then. A field described with `secret=True` is never
-kept: it is null on a replay. `access` is asked before the key; it refuses by raising AccessDenied.
+kept: it is null on a replay. `access` is asked before the key; it refuses by raising AccessDenied. Where it depends on
+the rows, and so on the use-case, who may write, `replayed` is asked before an answer is given again. And whatever else:
+rows of an answer that the caller doesn't see any more are answered as if they did not exist.
 """
 
 import asyncio
@@ -39,8 +41,8 @@ from schema.rows import Kind, make
 from schema.scalars import write_date, write_decimal, write_instant
 from schema.stock import load_row
 from service import idempotency
-from service.access import Actor, Role, reread
-from service.errors import IdempotencyRefused, KaopingError, Path, Unavailable, unauthenticated
+from service.access import Actor, Role, forbidden, reread
+from service.errors import IdempotencyRefused, KaopingError, NotFound, Path, Unavailable, unauthenticated
 from tenants.database import Transaction
 
 Outcome = Mapping[str, Any]
@@ -77,7 +79,13 @@ TRANSIENT = (
 class MutationField(StrawberryField):
     """A field of the Mutation root, made of a use-case."""
 
-    def __init__(self, use_case: Callable[..., Awaitable[Any]], success: type, access: Access | None) -> None:
+    def __init__(
+        self,
+        use_case: Callable[..., Awaitable[Any]],
+        success: type,
+        access: Access | None,
+        replayed: Access | None = None,
+    ) -> None:
         super().__init__(
             python_name=use_case.__name__,
             description=" ".join((use_case.__doc__ or "").split()),
@@ -86,6 +94,7 @@ class MutationField(StrawberryField):
         self.use_case = use_case
         self.success = success
         self.access = access
+        self.replayed = replayed
 
     @property
     def is_basic_field(self) -> bool:
@@ -118,13 +127,15 @@ class MutationField(StrawberryField):
         return _run(info.context, self, kwargs["input"])
 
 
-def mutation(success: type, *, access: Access | None = None) -> Callable[[UseCase[I]], UseCase[I]]:
+def mutation(
+    success: type, *, access: Access | None = None, replayed: Access | None = None
+) -> Callable[[UseCase[I]], UseCase[I]]:
     """Make a function a mutation; `success` is its payload type."""
 
     def decorate(use_case: UseCase[I]) -> UseCase[I]:
         if not use_case.__doc__:
             raise TypeError(f"{use_case.__name__} needs a docstring: it is the description of the mutation.")
-        MUTATIONS[use_case.__name__] = MutationField(use_case, success, access)
+        MUTATIONS[use_case.__name__] = MutationField(use_case, success, access, replayed)
         return use_case
 
     return decorate
@@ -135,6 +146,16 @@ def at_root(*roles: Role) -> Access:
 
     async def check(_tx: Transaction, actor: Actor, given: Any) -> None:
         actor.require_at_root(*roles, path=subject_of(given))
+
+    return check
+
+
+def holding(*roles: Role) -> Access:
+    """Access for holders of one of the roles anywhere: what a replay asks where the use-case judges by the rows."""
+
+    async def check(_tx: Transaction, actor: Actor, given: Any) -> None:
+        if not actor.roles & set(roles):
+            raise forbidden(roles, path=subject_of(given))
 
     return check
 
@@ -153,17 +174,30 @@ async def _run(context: Context, field: MutationField, given: Any) -> Any:
     try:
         if context.actor is None:
             raise unauthenticated()
-        outcome = await _write(context, context.actor, field, given)
+        outcome, again = await _write(context, context.actor, field, given)
+        if again and not await _seen(context, field.success, outcome):
+            raise NotFound(subject_of(given))
     except KaopingError as error:
         return await _refusal(context, error)
     return await succeed(context, field.success, outcome)
+
+
+async def _seen(context: Context, success: type, outcome: Outcome) -> bool:
+    """Whether the caller still sees every row of an answer that was kept."""
+    for field in success.__strawberry_definition__.fields:  # type: ignore[attr-defined]  # every payload has one
+        given = outcome.get(field.python_name)
+        shown = await _shown(context, field, given)
+        if given is not None and (shown is None or (isinstance(given, list) and len(shown) < len(given))):
+            return False
+    return True
 
 
 async def _refusal(context: Context, error: KaopingError) -> Any:
     return await as_error(context, error)
 
 
-async def _write(context: Context, actor: Actor, field: MutationField, given: Any) -> Outcome:
+async def _write(context: Context, actor: Actor, field: MutationField, given: Any) -> tuple[Outcome, bool]:
+    """The outcome, and whether it is one that was kept."""
     key: str | None = getattr(given, "idempotency_key", None)
     name = field.use_case.__name__
     waiting_for_key = False
@@ -183,13 +217,15 @@ async def _write(context: Context, actor: Actor, field: MutationField, given: An
                 kept = await idempotency.find(tx, actor, name, key, payload)
                 waiting_for_key = False
                 if kept is not None:
-                    return kept
+                    if field.replayed is not None:
+                        await field.replayed(tx, actor, given)
+                    return kept, True
             outcome: Outcome = await field.use_case(tx, actor, given)
             if key is not None:
                 hidden = _secrets(field.success)
                 plain = {name: _plain(each) for name, each in outcome.items() if name not in hidden}
                 await idempotency.keep(tx, actor, name, key, plain)
-            return outcome
+            return outcome, False
     except KaopingError:
         raise
     except Exception as error:
@@ -249,6 +285,11 @@ async def _shown(context: Context, field: StrawberryField, given: Any) -> Any:
         target = target.of_type
     if given is None or not isinstance(target, type) or not hasattr(target, "__strawberry_definition__"):
         return given
+    if target.__strawberry_definition__.is_interface:
+        # Which of its types it is tells the table that the row is found in.
+        kinds: list[type] = target.__subclasses__()
+        found = await asyncio.gather(*(load_row(context, kind, UUID(str(given))) for kind in kinds))
+        return next((row for row in found if row is not None), None)
     if table_of(target) is None:
         return [_value(target, each) for each in given] if isinstance(given, list | tuple) else _value(target, given)
     if isinstance(given, list | tuple):

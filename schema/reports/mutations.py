@@ -1,11 +1,12 @@
 """Saving and submitting (保存、报送)."""
 
 from schema.mapping import ID, described, input_type, payload
-from schema.mutations import KEY, Outcome, mutation
+from schema.mutations import KEY, Outcome, holding, mutation
 from schema.reports.entries import Entry, EntryContentInput, content_of
 from schema.reports.reports import Report
 from service import reports
 from service.access import Actor as Caller
+from service.access import Role
 from service.reports import EntrySpec
 from tenants.database import Transaction
 
@@ -78,7 +79,7 @@ class SubmitEntriesSuccess:
     entries: list[Entry] = described("The entries.")
 
 
-@mutation(SaveEntriesSuccess)
+@mutation(SaveEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR))
 async def save_entries(tx: Transaction, actor: Caller, given: SaveEntriesInput) -> Outcome:
     """Keeps values as drafts, one or thousands, all or none; warnings come back, nothing is submitted (保存)."""
     specs = [
@@ -88,7 +89,7 @@ async def save_entries(tx: Transaction, actor: Caller, given: SaveEntriesInput) 
     return {"entries": await reports.save_entries(tx, actor, entries=specs)}
 
 
-@mutation(SubmitReportSuccess)
+@mutation(SubmitReportSuccess, replayed=holding(Role.SECRETARY))
 async def submit_report(tx: Transaction, actor: Caller, given: SubmitReportInput) -> Outcome:
     """Sends a unit's report, or part of it (报送)."""
     report_id = await reports.submit_report(
@@ -102,7 +103,7 @@ async def submit_report(tx: Transaction, actor: Caller, given: SubmitReportInput
     return {"report": report_id}
 
 
-@mutation(SubmitEntriesSuccess)
+@mutation(SubmitEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR))
 async def submit_entries(tx: Transaction, actor: Caller, given: SubmitEntriesInput) -> Outcome:
     """Sends values by entry, at most 20,000: how a responsible department sends its table (责任单位报送)."""
     entries = [(entry.id, entry.version) for entry in given.entries]

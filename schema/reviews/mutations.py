@@ -3,12 +3,13 @@
 from strawberry import UNSET
 
 from schema.mapping import ID, described, input_type, known, one_of, payload
-from schema.mutations import KEY, Outcome, mutation
+from schema.mutations import KEY, Outcome, holding, mutation
 from schema.reports import EntryContentInput, content_of
 from schema.reviews.assessments import Assessment
 from schema.scalars import DateText, DecimalText
 from service import reviews
 from service.access import Actor as Caller
+from service.access import Role
 from service.errors import ErrorCode as Code
 from service.errors import Invalid, Issue, Path
 from service.reviews import Decision, ReviewSpec, SelfScoreSpec
@@ -160,14 +161,14 @@ def decision_of(given: ReviewDecisionInput, path: Path) -> Decision:
     raise Invalid([Issue(Code.INVALID, path, Text(zh="请选择一种处理。", en="Give exactly one decision."))])
 
 
-@mutation(SaveSelfScoresSuccess)
+@mutation(SaveSelfScoresSuccess, replayed=holding(Role.SECRETARY))
 async def save_self_scores(tx: Transaction, actor: Caller, given: SaveSelfScoresInput) -> Outcome:
     """Saves a unit's own scores beside leaves that are awarded (自评分)."""
     scores = [SelfScoreSpec(each.assessment_id, each.version, each.score, each.note) for each in given.scores]
     return {"assessments": await reviews.save_self_scores(tx, actor, scores=scores)}
 
 
-@mutation(ReviewAssessmentsSuccess)
+@mutation(ReviewAssessmentsSuccess, replayed=holding(Role.REVIEWER, Role.ASSESSOR, Role.ORGANISER))
 async def review_assessments(tx: Transaction, actor: Caller, given: ReviewAssessmentsInput) -> Outcome:
     """Judges assessments, one or up to 5,000, all or none (审核、评分)."""
     specs = [
