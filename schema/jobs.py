@@ -59,6 +59,7 @@ class JobKind(Enum):
     RANKING_RUN = "Computes a run."
     WHAT_IF = "Tries other rules on past data."
     ROBUSTNESS = "Draws weights."
+    HOUSEKEEPING = "Removes what has had its time: keys, finished jobs. For administrators."
 
 
 @enumeration("Life of a job.")
@@ -110,7 +111,20 @@ STEERS = f"""({{t}}.requested_by_id = {{actor}} OR EXISTS (SELECT 1 FROM grants 
     WHERE gs.tenant_id = {{tenant}} AND gs.holder_id = {{actor}} AND {IN_FORCE} AND ({_STEERED})))"""
 
 
-@table("jobs", plural="jobs", visible="{all} OR {t}.requested_by_id = {actor}")
+# Who sees a job: who asked for it, who reads all of the assessment, or for kinds of their own roles of the district.
+_OWN_ROLES = [kind for kind in KINDS.values() if kind.seen_by is not None]
+_OTHERS = ", ".join(f"'{kind.name}'" for kind in _OWN_ROLES)
+_SEEN = " OR ".join(
+    f"{{t}}.kind = '{kind.name}' AND gs.role IN ({', '.join(repr(str(role)) for role in sorted(kind.seen_by or ()))})"
+    for kind in _OWN_ROLES
+)
+SEES = f"""({{all}} AND {{t}}.kind NOT IN ({_OTHERS})) OR {{t}}.requested_by_id = {{actor}}
+    OR ({{t}}.kind IN ({_OTHERS}) AND EXISTS (SELECT 1 FROM grants gs
+        JOIN org_units us ON us.tenant_id = gs.tenant_id AND us.id = gs.unit_id AND us.parent_id IS NULL
+        WHERE gs.tenant_id = {{tenant}} AND gs.holder_id = {{actor}} AND {IN_FORCE} AND ({_SEEN})))"""
+
+
+@table("jobs", plural="jobs", visible=SEES)
 class Job(Node):
     """A piece of background work (后台任务)."""
 

@@ -82,5 +82,16 @@ async def keep(tx: Transaction, actor: Actor, mutation: str, key: str, outcome: 
     )
 
 
+async def forget(tx: Transaction, *, limit: int) -> int:
+    """Remove up to `limit` keys that have had their time; how many."""
+    return await tx.execute(
+        f"""DELETE FROM idempotency_keys WHERE tenant_id = $1 AND (actor_id, mutation, key) IN (
+                SELECT actor_id, mutation, key FROM idempotency_keys
+                WHERE tenant_id = $1 AND created_at < now() - interval '{KEPT_HOURS} hours' LIMIT $2)""",
+        tx.tenant_id,
+        limit,
+    )
+
+
 def _hash(payload: object) -> str:
     return hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()

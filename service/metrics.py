@@ -102,6 +102,55 @@ OUTBOX_TOLD: Final = Counter(
     registry=REGISTRY,
 )
 
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+JOBS_REQUESTED: Final = Counter(
+    "kaoping_jobs_requested", "Requests for jobs by this process, joined ones included.", ["kind"], registry=REGISTRY
+)
+JOBS_DUE: Final = Gauge(
+    "kaoping_jobs_due", "Jobs of all districts that could start, as this worker saw last.", ["kind"], registry=REGISTRY
+)
+JOB_QUEUE_AGE: Final = Gauge(
+    "kaoping_job_queue_age_seconds", "How long the oldest of them has been due.", ["kind"], registry=REGISTRY
+)
+JOBS_RUNNING: Final = Gauge("kaoping_jobs_running", "Jobs in flight in this worker.", ["kind"], registry=REGISTRY)
+JOB_START_LAG: Final = Histogram(
+    "kaoping_job_start_lag_seconds",
+    "From when a job was due until a worker claimed it.",
+    ["kind"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30, 120, 600),
+    registry=REGISTRY,
+)
+JOB_SECONDS: Final = Histogram(
+    "kaoping_job_seconds",
+    "How long an attempt took.",
+    ["kind"],
+    buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 900),
+    registry=REGISTRY,
+)
+JOBS_ENDED: Final = Counter(
+    "kaoping_jobs_ended",
+    "Attempts by how they ended: done, cancelled, given_back, retried, dead, fenced.",
+    ["kind", "outcome"],
+    registry=REGISTRY,
+)
+JOB_RETRIES: Final = Counter(
+    "kaoping_job_retries", "Transient failures after which a job is tried again.", ["kind"], registry=REGISTRY
+)
+JOBS_DEAD: Final = Counter("kaoping_jobs_dead", "Jobs that gave up.", ["kind"], registry=REGISTRY)
+JOBS_FENCED: Final = Counter(
+    "kaoping_jobs_fenced",
+    "Attempts that lost their job to another worker, so that nothing of them was written.",
+    ["kind"],
+    registry=REGISTRY,
+)
+JOBS_LOST: Final = Counter(
+    "kaoping_jobs_lost", "Jobs taken from a worker that gave no sign of life.", ["kind"], registry=REGISTRY
+)
+DOORBELL: Final = Counter(
+    "kaoping_doorbell_rings", "Rings for workers: rung, failed or dropped.", ["outcome"], registry=REGISTRY
+)
+
 # --- rankings ---------------------------------------------------------------------------------------------------------
 
 RUNS: Final = Counter(

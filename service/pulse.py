@@ -20,16 +20,16 @@ TICK_SECONDS = 0.3
 LISTEN_SECONDS = 0.9
 """How often it is asked whether a job was cancelled."""
 
-BEAT_SECONDS = LEASE_SECONDS / 3
-"""How often a lease is renewed, where there is no progress to write."""
+BEATS_PER_LEASE = 3
+"""How often a lease is renewed while it lasts, where there is no progress to write."""
 
 STATEMENT_SECONDS = 5.0
 """How long the database may take for one of its statements."""
 
 log = logging.getLogger(__name__)
 
-_BEAT = f"""
-UPDATE jobs SET lease_until = now() + interval '{LEASE_SECONDS} s', stage = $4, percent = $5, units_done = $6,
+_BEAT = """
+UPDATE jobs SET lease_until = now() + $8 * interval '1 second', stage = $4, percent = $5, units_done = $6,
     units_total = $7,
     change_seq = change_seq + CASE WHEN (stage, percent, units_done, units_total) IS DISTINCT FROM ($4, $5, $6, $7)
                                    THEN 1 ELSE 0 END
@@ -43,6 +43,7 @@ SELECT cancel_requested FROM jobs WHERE tenant_id = $1 AND id = $2 AND fence = $
 
 @dataclass
 class _Watched:
+    begun: float = field(default_factory=time.monotonic)
     written: Progress = field(default_factory=Progress)
     beaten: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
@@ -51,8 +52,9 @@ class _Watched:
 class Pulse:
     """Watches over the runs of one worker process."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self._url = database_url
+        self._lease = float(lease_seconds)
         self._runs: dict[JobRun, _Watched] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="pulse", daemon=True)
@@ -89,7 +91,7 @@ class Pulse:
                     await self._look_after(connection, run, watched)
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                     # The lease outlives a short absence of the database; a longer one gives the job to another.
-                    log.warning("The pulse of job %s did not reach the database: %s", run.claim.job_id, error)
+                    log.warning("The pulse of a job did not reach the database: %s", error, extra=run.names)
                     if connection is not None:
                         connection.terminate()
                         connection = None
@@ -102,10 +104,20 @@ class Pulse:
         if run.settling or run.stopping:
             return
         now = time.monotonic()
+        if now - watched.begun > run.kind.timeout + self._lease:
+            # Its time was over, and it did not hear of it: it holds up its loop. Its lease may run out.
+            return
         told, key = run.told, (run.tenant_id, run.claim.job_id, run.claim.fence)
-        if told != watched.written or now - watched.beaten >= BEAT_SECONDS:
+        if told != watched.written or now - watched.beaten >= self._lease / BEATS_PER_LEASE:
             sql: str = _BEAT
-            arguments: tuple[object, ...] = (*key, told.stage, told.percent, told.units_done, told.units_total)
+            arguments: tuple[object, ...] = (
+                *key,
+                told.stage,
+                told.percent,
+                told.units_done,
+                told.units_total,
+                self._lease,
+            )
         elif now - watched.heard >= LISTEN_SECONDS:
             sql, arguments = _LISTEN, key
         else:

@@ -180,6 +180,21 @@ class Settings(BaseSettings):
         default=False,
         description="Whether issuers of tokens may be asked by plain http, and not on this machine alone.",
     )
+    lease_seconds: int = Field(
+        default=30,
+        ge=2,
+        le=600,
+        description="How long a job stays with a worker that gives no sign of life; the same for all workers.",
+    )
+    job_memory_mib: int = Field(
+        default=4096,
+        ge=256,
+        le=1024 * 1024,
+        description="Memory that one computation (a ranking run) may take, in MiB; beyond it that job fails, alone.",
+    )
+    job_days: int = Field(
+        default=30, ge=1, le=3650, description="How long finished jobs that nothing refers to are kept, in days."
+    )
     log_format: LogFormat = Field(default="text", description="Log lines for people (`text`) or for machines (`json`).")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least serious log line that is written."

@@ -10,23 +10,37 @@ finds the row still under that fence. A lease that ran out gives the row back. A
        └────────┘ a transient failure (after a pause), a lost worker, or another request while it ran
 """
 
-from service.jobs.attempts import LEASE_SECONDS, MAX_RUNNING_PER_TENANT, Claim, claim, end, give_back, postpone, succeed
-from service.jobs.dispatch import MAX_CRASHES, DueJob, due, reap
+from service.jobs.attempts import (
+    LEASE_SECONDS,
+    MAX_RUNNING_PER_TENANT,
+    Claim,
+    claim,
+    end,
+    give_back,
+    is_last,
+    postpone,
+    succeed,
+)
+from service.jobs.dispatch import MAX_CRASHES, Waiting, reap, renew, waiting
 from service.jobs.failures import (
     AWAY,
     CRASHED,
+    DIED,
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     TIMED_OUT,
     UNEXPECTED,
     FenceLost,
+    Reported,
     Stopped,
     Transient,
     is_transient,
     pause_seconds,
     reason_of,
+    too_large,
 )
 from service.jobs.kinds import (
+    HOUSEKEEPING,
     KINDS,
     OPEN_CYCLE,
     RANKING_RUN,
@@ -34,17 +48,20 @@ from service.jobs.kinds import (
     WHAT_IF,
     CycleArguments,
     Kind,
+    NoArguments,
     RunArguments,
     WhatIfArguments,
 )
-from service.jobs.requests import Due, request
+from service.jobs.requests import Due, request, withdraw
 from service.jobs.running import JobRun, Progress
 from service.jobs.steering import cancel, retry
 
 __all__ = [
     "AWAY",
     "CRASHED",
+    "DIED",
     "FIRST_PAUSE_SECONDS",
+    "HOUSEKEEPING",
     "KINDS",
     "LEASE_SECONDS",
     "LONGEST_PAUSE_SECONDS",
@@ -59,26 +76,32 @@ __all__ = [
     "Claim",
     "CycleArguments",
     "Due",
-    "DueJob",
     "FenceLost",
     "JobRun",
     "Kind",
+    "NoArguments",
     "Progress",
+    "Reported",
     "RunArguments",
     "Stopped",
     "Transient",
+    "Waiting",
     "WhatIfArguments",
     "cancel",
     "claim",
-    "due",
     "end",
     "give_back",
+    "is_last",
     "is_transient",
     "pause_seconds",
     "postpone",
     "reap",
     "reason_of",
+    "renew",
     "request",
     "retry",
     "succeed",
+    "too_large",
+    "waiting",
+    "withdraw",
 ]

@@ -1,7 +1,7 @@
 """The protocol of an attempt (领取与提交): claimed under a fence, ended under the same fence, or not at all."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import asyncpg
@@ -37,43 +37,60 @@ class Claim:
     subject_type: str | None
     subject_id: UUID | None
     arguments: str
+    waited: float
+    """Seconds since it was due."""
     actor: Actor
+    """Who asked for it; the system where nobody did."""
     traceparent: str | None = None
 
 
-async def claim(db: Database, tenant_id: UUID, job_id: UUID, *, kinds: Iterable[str] | None = None) -> Claim | None:
-    """Take a job that is due, or None where another has it, it is not due, or its tenant has enough running.
+# Under READ COMMITTED two workers that claim in the same instant may both count the same jobs, so that a district has
+# for a moment as many jobs too many as there are workers. The bound is there for the others' sake, not for correctness.
+_CLAIM = f"""
+WITH claimed AS (
+    UPDATE jobs SET state = 'RUNNING', fence = fence + 1, attempts = attempts + 1, started_at = now(),
+        lease_until = now() + $3 * interval '1 second', next_run_at = NULL, stage = NULL, percent = 0, units_done = 0,
+        units_total = 0, finished_at = NULL, change_seq = change_seq + 1
+    WHERE tenant_id = $1 AND state = 'QUEUED'
+      AND id = (SELECT id FROM jobs next WHERE next.tenant_id = $1 AND next.state = 'QUEUED' AND next.run_at <= now()
+                AND next.kind = ANY ($2::text[]) AND {{which}} ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+      AND (SELECT count(*) FROM jobs busy WHERE busy.tenant_id = $1 AND busy.state = 'RUNNING')
+          < {MAX_RUNNING_PER_TENANT}
+    RETURNING id, kind, fence, want_seq, attempts, crashes, max_attempts, subject_type, subject_id, arguments,
+              requested_by_id, request_id, traceparent,
+              extract(epoch FROM now() - run_at)::float8 AS waited
+)
+SELECT c.*, t.time_zone, a.id AS actor_id, a.kind AS actor_kind, a.display_name FROM claimed c
+JOIN tenants t ON t.tenant_id = $1
+LEFT JOIN actors a ON a.tenant_id = $1 AND a.id = c.requested_by_id
+"""
+_CLAIM_ONE, _CLAIM_NEXT = _CLAIM.format(which="next.id = $4"), _CLAIM.format(which="true")
 
-    A kind that is not one of `kinds` (None: of this program's) is of a newer version, and left to workers that know it.
+
+async def claim(
+    db: Database,
+    tenant_id: UUID,
+    job_id: UUID | None = None,
+    *,
+    kinds: Iterable[str] | None = None,
+    lease_seconds: float = LEASE_SECONDS,
+) -> Claim | None:
+    """Take the job, or the one of the tenant that has been due for longest; None where there is none to be had.
+
+    Another may have it, it may not be due, or its tenant has enough running. A kind that is not one of `kinds` (None:
+    of this program's) is of a newer version, and left to workers that know it.
     """
+    wanted = list(KINDS if kinds is None else kinds)
     async with db.transaction(tenant_id) as tx:
-        row = await tx.fetchrow(
-            f"""
-            UPDATE jobs SET state = 'RUNNING', fence = fence + 1, attempts = attempts + 1, started_at = now(),
-                lease_until = now() + interval '{LEASE_SECONDS} s', stage = NULL, percent = 0, units_done = 0,
-                units_total = 0, finished_at = NULL, change_seq = change_seq + 1
-            WHERE tenant_id = $1 AND id = $2 AND state = 'QUEUED' AND run_at <= now() AND kind = ANY ($3::text[])
-              AND (SELECT count(*) FROM jobs busy WHERE busy.tenant_id = $1 AND busy.state = 'RUNNING')
-                  < {MAX_RUNNING_PER_TENANT}
-            RETURNING kind, fence, want_seq, attempts, crashes, max_attempts, subject_type, subject_id, arguments,
-                      requested_by_id, traceparent
-            """,
-            tenant_id,
-            job_id,
-            list(KINDS if kinds is None else kinds),
-        )
-        if row is None:
-            return None
-        asker = await tx.fetchrow(
-            """SELECT t.time_zone, a.id, a.kind, a.display_name FROM tenants t
-               LEFT JOIN actors a ON a.tenant_id = t.tenant_id AND a.id = $2 WHERE t.tenant_id = $1""",
-            tenant_id,
-            row["requested_by_id"],
-        )
-    assert asker is not None
+        if job_id is None:
+            row = await tx.fetchrow(_CLAIM_NEXT, tenant_id, wanted, float(lease_seconds))
+        else:
+            row = await tx.fetchrow(_CLAIM_ONE, tenant_id, wanted, float(lease_seconds), job_id)
+    if row is None:
+        return None
     return Claim(
         tenant_id=tenant_id,
-        job_id=job_id,
+        job_id=row["id"],
         kind=row["kind"],
         fence=row["fence"],
         seen=row["want_seq"],
@@ -83,24 +100,26 @@ async def claim(db: Database, tenant_id: UUID, job_id: UUID, *, kinds: Iterable[
         subject_type=row["subject_type"],
         subject_id=row["subject_id"],
         arguments=row["arguments"],
-        actor=_asker(tenant_id, asker),
+        waited=row["waited"],
+        actor=_asker(tenant_id, row),
         traceparent=row["traceparent"],
     )
 
 
 def _asker(tenant_id: UUID, row: asyncpg.Record) -> Actor:
     """Who asked for the job, without grants: what it may have was judged when it asked."""
-    if row["id"] is None:
-        return system_actor(tenant_id, time_zone=row["time_zone"])
+    if row["actor_id"] is None:
+        return replace(system_actor(tenant_id, time_zone=row["time_zone"]), request_id=row["request_id"])
     return Actor(
         tenant_id=tenant_id,
-        id=row["id"],
-        person_id=row["id"],
-        kind=row["kind"],
+        id=row["actor_id"],
+        person_id=row["actor_id"],
+        kind=row["actor_kind"],
         display_name=row["display_name"],
         language="ZH_CN",
         time_zone=row["time_zone"],
         grants=(),
+        request_id=row["request_id"],
     )
 
 
@@ -108,7 +127,8 @@ def _asker(tenant_id: UUID, row: asyncpg.Record) -> Actor:
 _END = """
 UPDATE jobs SET
     state = CASE WHEN want_seq > $4 THEN 'QUEUED' ELSE $5 END,
-    run_at = CASE WHEN want_seq > $4 THEN now() ELSE run_at END,
+    run_at = CASE WHEN want_seq > $4 THEN coalesce(next_run_at, now()) ELSE run_at END,
+    next_run_at = NULL,
     attempts = CASE WHEN want_seq > $4 THEN 0 ELSE attempts END,
     crashes = CASE WHEN want_seq > $4 THEN 0 ELSE crashes END,
     done_seq = CASE WHEN $5 = 'SUCCEEDED' THEN $4 ELSE done_seq END,
@@ -132,7 +152,7 @@ async def succeed(tx: Transaction, claimed: Claim, *, units_total: int = 0) -> N
     """
     await _tell(tx, claimed)
     row = await tx.fetchrow(
-        _END + " AND NOT cancel_requested RETURNING state, fence",
+        _END + " AND NOT cancel_requested RETURNING state = 'QUEUED' AND run_at <= now() AS due",
         *_key(claimed),
         claimed.seen,
         "SUCCEEDED",
@@ -145,52 +165,66 @@ async def succeed(tx: Transaction, claimed: Claim, *, units_total: int = 0) -> N
             *_key(claimed),
         )
         raise Stopped if wanted else FenceLost
-    if row["state"] == "QUEUED":
-        tx.announce(Due(claimed.job_id, row["fence"]))
+    if row["due"]:
+        tx.announce(Due(claimed.job_id))
 
 
-async def end(tx: Transaction, claimed: Claim, state: str, error: Text | None) -> None:
-    """Mark the attempt as FAILED or CANCELLED; nothing happens where another has taken over."""
+async def end(tx: Transaction, claimed: Claim, state: str, error: Text | None) -> bool:
+    """Mark the attempt as FAILED or CANCELLED; False, and nothing happens, where it is no longer this attempt's."""
     await _tell(tx, claimed)
     row = await tx.fetchrow(
-        _END + " RETURNING state, fence", *_key(claimed), claimed.seen, state, error_json(error) if error else None, 0
+        _END + " RETURNING state = 'QUEUED' AND run_at <= now() AS due",
+        *_key(claimed),
+        claimed.seen,
+        state,
+        error_json(error) if error else None,
+        0,
     )
-    if row is not None and row["state"] == "QUEUED":
-        tx.announce(Due(claimed.job_id, row["fence"]))
+    if row is not None and row["due"]:
+        tx.announce(Due(claimed.job_id))
+    return row is not None
 
 
-async def postpone(tx: Transaction, claimed: Claim, error: Text) -> None:
-    """Note a transient failure: again after a pause, or FAILED where it was the last attempt."""
-    failures = claimed.attempts - claimed.crashes
-    if failures >= claimed.max_attempts:
-        await end(tx, claimed, "FAILED", error)
-        return
-    await tx.execute(
-        """
-        UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'QUEUED' END,
+def is_last(claimed: Claim) -> bool:
+    """Whether a transient failure of this attempt ends the job. Lost workers are counted apart."""
+    return claimed.attempts - claimed.crashes >= claimed.max_attempts
+
+
+async def postpone(tx: Transaction, claimed: Claim, error: Text) -> bool:
+    """Note a transient failure: again after a pause, or FAILED where it was the last attempt. As `end` answers."""
+    if is_last(claimed):
+        return await end(tx, claimed, "FAILED", error)
+    return (
+        await tx.execute(
+            """
+        UPDATE jobs SET state = CASE WHEN cancel_requested AND want_seq <= $6 THEN 'CANCELLED' ELSE 'QUEUED' END,
             run_at = now() + $4 * interval '1 second', last_error = $5::jsonb, lease_until = NULL,
-            finished_at = CASE WHEN cancel_requested THEN now() END, cancel_requested = false,
+            finished_at = CASE WHEN cancel_requested AND want_seq <= $6 THEN now() END, cancel_requested = false,
             change_seq = change_seq + 1
         WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'RUNNING'
         """,
-        *_key(claimed),
-        pause_seconds(failures),
-        error_json(error),
+            *_key(claimed),
+            pause_seconds(claimed.attempts - claimed.crashes),
+            error_json(error),
+            claimed.seen,
+        )
+        == 1
     )
 
 
-async def give_back(tx: Transaction, claimed: Claim) -> None:
-    """Return a job that a worker gives up because it shuts down; the attempt does not count."""
-    fence = await tx.fetchval(
+async def give_back(tx: Transaction, claimed: Claim) -> bool:
+    """Return a job that a worker gives up because it shuts down; the attempt does not count. As `end` answers."""
+    given: UUID | None = await tx.fetchval(
         """
         UPDATE jobs SET state = 'QUEUED', run_at = now(), attempts = attempts - 1, lease_until = NULL,
             change_seq = change_seq + 1
-        WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'RUNNING' RETURNING fence
+        WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'RUNNING' RETURNING id
         """,
         *_key(claimed),
     )
-    if fence is not None:
-        tx.announce(Due(claimed.job_id, fence))
+    if given is not None:
+        tx.announce(Due(given))
+    return given is not None
 
 
 async def _tell(tx: Transaction, claimed: Claim) -> None:

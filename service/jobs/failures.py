@@ -26,6 +26,15 @@ class Stopped(Exception):  # nothing went wrong
     """Raised inside a step that must end: it was cancelled, its lease was lost, or its worker shuts down."""
 
 
+class Reported(Exception):  # not an error of its own
+    """A failure in a process of its own, as that one judged it; it has logged it too."""
+
+    def __init__(self, text: Text, *, again: bool) -> None:
+        super().__init__(text.en)
+        self.text = text
+        self.again = again
+
+
 class FenceLost(Exception):
     """Another has taken the job over, so nothing of this attempt may commit."""
 
@@ -37,7 +46,20 @@ UNEXPECTED = Text(
     zh="执行时发生意外错误，详情见服务日志。", en="It failed unexpectedly; the log of the worker has the details."
 )
 TIMED_OUT = Text(zh="超过了允许的执行时间。", en="It took longer than it may.")
+DIED = Text(
+    zh="计算进程意外终止，可能是服务器内存不足。",
+    en="The process that computed it died; the machine may have run out of memory.",
+)
 AWAY = Text(zh="数据库暂时不可用。", en="The database was not available for a moment.")
+
+
+def too_large(mib: int) -> Text:
+    """It needed more memory than a job may have."""
+    return Text(
+        zh=f"计算所需内存超过每个任务的上限（{mib} MiB）。请由运维人员调高 KAOPING_JOB_MEMORY_MIB 后重试。",
+        en=f"It needs more memory than a job may have ({mib} MiB). Let an operator raise KAOPING_JOB_MEMORY_MIB, then "
+        "retry it.",
+    )
 
 
 def pause_seconds(failures: int) -> float:
@@ -65,6 +87,8 @@ def is_transient(error: BaseException) -> bool:
 def reason_of(error: BaseException) -> tuple[Text, bool]:
     """What to write down for a step's failure, and whether to try again."""
     match error:
+        case Reported():
+            return error.text, error.again
         case Transient():
             return error.text, True
         case KaopingError():

@@ -1,7 +1,10 @@
 """What jobs there are (任务种类): each kind with its arguments, limits, words, and who may steer it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -28,8 +31,18 @@ class Kind(Generic[A]):
     """Seconds that one attempt may take."""
     steered_by: frozenset[Role] = frozenset({Role.ORGANISER})
     """Who may cancel and retry it, where they hold the role for the whole district; so may who asked for it."""
+    seen_by: frozenset[Role] | None = None
+    """Who sees it, where they hold the role for the whole district; None: whoever reads all of the assessment."""
     repeatable: bool = False
     """Whether a finished job may be requested again under its key."""
+    apart: bool = False
+    """Whether an attempt runs in a process of its own, under the bound of KAOPING_JOB_MEMORY_MIB: for what computes."""
+    every: timedelta | None = None
+    """How often it runs by itself in each district; a finished round asks for the next one in its own commit."""
+    measured: str | None = None
+    """What measures an attempt in the worker, `module:context manager`, taking its `JobRun`."""
+    kept: bool = True
+    """Whether its row stays when it is done, because other rows point to it; else it goes after KAOPING_JOB_DAYS."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,11 @@ class WhatIfArguments:
     """Which trial to compute."""
 
     what_if_id: UUID
+
+
+@dataclass(frozen=True)
+class NoArguments:
+    """All that is to be known is the district."""
 
 
 OPEN_CYCLE = Kind(
@@ -79,6 +97,8 @@ RANKING_RUN = Kind(
         "RANKING": Text(zh="正在排名。", en="Ranking."),
         "WRITING": Text(zh="正在保存考核结果。", en="Writing the standings."),
     },
+    apart=True,
+    measured="service.rankings.measuring:measured",
 )
 WHAT_IF = Kind(
     "WHAT_IF",
@@ -90,6 +110,7 @@ WHAT_IF = Kind(
         "SCORING": Text(zh="正在试算。", en="Scoring under the other rules."),
         "WRITING": Text(zh="正在保存试算对比。", en="Writing the differences."),
     },
+    apart=True,
 )
 ROBUSTNESS = Kind(
     "ROBUSTNESS",
@@ -102,7 +123,38 @@ ROBUSTNESS = Kind(
         "WRITING": Text(zh="正在保存稳健性分析。", en="Writing the intervals."),
     },
     repeatable=True,
+    apart=True,
+)
+HOUSEKEEPING = Kind(
+    "HOUSEKEEPING",
+    arguments=NoArguments,
+    step="service.housekeeping:clean",
+    done=Text(zh="已清理过期数据。", en="What had expired is removed."),
+    steered_by=frozenset({Role.ADMINISTRATOR}),
+    seen_by=frozenset({Role.ADMINISTRATOR}),
+    repeatable=True,
+    every=timedelta(hours=1),
+    kept=False,
 )
 
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (OPEN_CYCLE, RANKING_RUN, WHAT_IF, ROBUSTNESS)}
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (OPEN_CYCLE, RANKING_RUN, WHAT_IF, ROBUSTNESS, HOUSEKEEPING)}
 """All kinds by name."""
+
+
+def step_of(kind: Kind[Any]) -> Callable[[Any], Awaitable[None]]:
+    """The function that does a kind of job: it takes its `JobRun`."""
+    step: Callable[[Any], Awaitable[None]] = _named(kind.step)
+    return step
+
+
+def measuring_of(kind: Kind[Any]) -> Callable[[Any], AbstractContextManager[None]]:
+    """What measures an attempt at it."""
+    if kind.measured is None:
+        return nullcontext
+    measuring: Callable[[Any], AbstractContextManager[None]] = _named(kind.measured)
+    return measuring
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

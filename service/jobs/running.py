@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, get_type_hints
@@ -9,9 +10,12 @@ from uuid import UUID
 
 import orjson
 
+from service.access import system_actor
 from service.jobs.attempts import Claim, succeed
 from service.jobs.failures import Stopped
 from service.jobs.kinds import Kind
+from service.jobs.requests import request
+from service.settings import Settings
 from tenants.database import Database, Transaction
 
 A = TypeVar("A")
@@ -36,7 +40,7 @@ class JobRun:
     `progress` now and then, and writes all its effects in one `committing` block.
     """
 
-    def __init__(self, db: Database, claimed: Claim, kind: Kind[Any]) -> None:
+    def __init__(self, db: Database, claimed: Claim, kind: Kind[Any], settings: Settings | None = None) -> None:
         self.db = db
         self.claim = claimed
         self.kind = kind
@@ -49,8 +53,20 @@ class JobRun:
         """True from where the row is about to be written at the end: signs of life are no longer sent."""
         self.told = Progress()
         self.stopping: str | None = None
+        self._settings = settings
         self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def names(self) -> dict[str, object]:
+        """What a log line about it says: job, kind, tenant, and the request that caused it."""
+        names: dict[str, object] = {"job": self.claim.job_id, "kind": self.claim.kind, "tenant": self.tenant_id}
+        return names | ({"request_id": self.actor.request_id} if self.actor.request_id else {})
+
+    @property
+    def settings(self) -> Settings:
+        """The worker's settings."""
+        return self._settings or Settings()
 
     def arguments(self, kind: Kind[A]) -> A:
         """The arguments that it was requested with."""
@@ -74,7 +90,10 @@ class JobRun:
             raise Stopped
 
     async def compute(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-        """Run a long computation in a thread, so that the event loop and other jobs go on."""
+        """Run a long computation in a thread, so that the event loop goes on.
+
+        Threads share one lock and can't be stopped: a kind that computes for seconds is `apart`, in a process that can.
+        """
         return await asyncio.to_thread(function, *arguments, **named)
 
     @contextlib.asynccontextmanager
@@ -83,9 +102,24 @@ class JobRun:
         async with self.db.transaction(self.tenant_id) as tx:
             yield tx
             self.check()
-            self.settling = True
+            self.about_to_end()
+            if self.kind.every is not None:
+                await request(
+                    tx,
+                    system_actor(self.tenant_id),
+                    self.kind,
+                    subject=("Tenant", self.tenant_id),
+                    dedupe_key=self.kind.name,
+                    arguments=self.kind.arguments(),
+                    # A little spread, so that districts that once came together drift apart.
+                    at=self.kind.every * random.uniform(0.95, 1.05),  # noqa: S311  # spreads load
+                )
             await succeed(tx, self.claim, units_total=self.told.units_total)
         self.committed = True
+
+    def about_to_end(self) -> None:
+        """From here on only the row says how it ends."""
+        self.settling = True
 
     def stop(self, reason: str) -> None:
         """End the step from outside, from any thread: CANCELLED, LOST or DRAINED."""

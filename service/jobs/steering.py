@@ -47,16 +47,16 @@ async def retry(tx: Transaction, actor: Actor, *, job_id: str) -> UUID:
             Text(zh="只有失败的任务可以重试。", en="Only a job that gave up can be retried."),
             legal_from=("FAILED",),
         )
-    fence = await tx.fetchval(
+    await tx.execute(
         """
         UPDATE jobs SET state = 'QUEUED', run_at = now(), attempts = 0, crashes = 0, cancel_requested = false,
             stage = NULL, percent = 0, units_done = 0, units_total = 0, finished_at = NULL, change_seq = change_seq + 1
-        WHERE tenant_id = $1 AND id = $2 RETURNING fence
+        WHERE tenant_id = $1 AND id = $2
         """,
         tx.tenant_id,
         job["id"],
     )
-    tx.announce(Due(job["id"], fence))
+    tx.announce(Due(job["id"]))
     await _on_record(tx, actor, "retryJob", job, Text(zh="重试后台任务", en="Retried a job"))
     return UUID(str(job["id"]))
 
@@ -74,12 +74,17 @@ async def _steered(tx: Transaction, actor: Actor, text: str) -> asyncpg.Record:
         job_id,
     )
     own = job is not None and job["requested_by_id"] == actor.id
-    if job is None or not (actor.sees_all or own):
+    if job is None or not (own or _sees(actor, job["kind"])):
         raise NotFound(path)
     roles = sorted(KINDS[job["kind"]].steered_by) if job["kind"] in KINDS else [Role.ADMINISTRATOR]
     if not own and not actor.holds_at_root(*roles):
         raise forbidden(roles, path=path)
     return job
+
+
+def _sees(actor: Actor, kind: str) -> bool:
+    seen_by = KINDS[kind].seen_by if kind in KINDS else None
+    return actor.sees_all if seen_by is None else actor.holds_at_root(*seen_by)
 
 
 def _illegal(job: asyncpg.Record, text: Text, *, legal_from: tuple[str, ...]) -> IllegalState:

@@ -12,7 +12,6 @@ from service.errors import Conflict, IllegalState, KaopingError, NotFound, Path,
 from service.ids import encode_id
 from service.jobs import RANKING_RUN, JobRun, RunArguments
 from service.rankings import results, snapshot
-from service.rankings.measuring import measured
 from service.rankings.results import Rows
 from service.rankings.snapshot import Packed, RunInput
 from service.scoring import ENGINE_VERSION, compute, parse_scheme
@@ -166,11 +165,6 @@ async def _run(tx: Transaction, run_id: str, *, path: Path = ("input", "runId"))
 
 async def compute_run(run: JobRun) -> None:
     """The step of a RANKING_RUN: snapshot, scores, ranks, and all of it written in one transaction."""
-    with measured(run):
-        await _compute_run(run)
-
-
-async def _compute_run(run: JobRun) -> None:
     run_id = run.arguments(RANKING_RUN).run_id
     run.progress("SNAPSHOT")
     async with run.db.transaction(run.tenant_id, read_only=True, isolation="REPEATABLE READ") as tx:

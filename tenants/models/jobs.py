@@ -9,7 +9,8 @@ class Job(TenantRow):
     """A piece of background work.
 
     `fence` rises with each claim, and only its holder may commit; requests while one is queued or running raise
-    `want_seq`, and `done_seq` says up to which request it is done. `traceparent` is the trace of the newest request.
+    `want_seq`, and `done_seq` says up to which request it is done. `next_run_at` is when a round that was asked for
+    while it runs is due; `request_id` and `traceparent` are the HTTP request and the trace of the newest request.
     """
 
     kind = fields.TextField()
@@ -30,9 +31,11 @@ class Job(TenantRow):
     fence = fields.BigIntField(default=0)
     lease_until = fields.DatetimeField(null=True)
     run_at = fields.DatetimeField()
+    next_run_at = fields.DatetimeField(null=True)
     cancel_requested = fields.BooleanField(default=False)
     last_error: fields.Field[dict[str, str] | None] = fields.JSONField(null=True)
     requested_by_id = fields.UUIDField(null=True)
+    request_id = fields.TextField(null=True)
     requested_at = fields.DatetimeField()
     started_at = fields.DatetimeField(null=True)
     finished_at = fields.DatetimeField(null=True)

@@ -53,7 +53,7 @@ class Worker:
 
     def began(self, job_id: UUID) -> bool:
         """Whether it started an attempt at the job."""
-        return f"Job {job_id} (RANKING_RUN" in self.log.read_text()
+        return f"A job starts. job={job_id}" in self.log.read_text()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,21 +15,22 @@ from service import jobs
 from service.access import Actor, HeldGrant, Role, system_actor
 from service.errors import AccessDenied, IllegalState, Invalid, NotFound
 from service.ids import encode_id
-from service.jobs import KINDS, Due, FenceLost, JobRun, Stopped
+from service.jobs import KINDS, Due, FenceLost, JobRun, Kind, Stopped
+from service.jobs.kinds import step_of
 from service.scoring.text import Text
-from service.worker import step_of
 from tenants.database import Database, Transaction
 from tenants.ids import uuid7
 from tenants.provisioning import District
-from tests.service.working import TEST, Behaviour, effects, note
+from tests.service.working import APART, TEST, Behaviour, effects, note
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("known")]
 
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' kind of job is one of the program's."""
-    monkeypatch.setitem(KINDS, TEST.name, TEST)
+    """The tests' kinds of jobs are among the program's."""
+    for kind in (TEST, APART):
+        monkeypatch.setitem(KINDS, kind.name, kind)
 
 
 def organiser(tenant: District, *, root: UUID | None = None, role: Role = Role.ORGANISER) -> Actor:
@@ -36,16 +39,25 @@ def organiser(tenant: District, *, root: UUID | None = None, role: Role = Role.O
     return Actor(tenant.id, uuid7(), uuid7(), "MEMBER", "考核办", "ZH_CN", "Asia/Shanghai", (grant,))
 
 
-async def ask(db: Database, tenant: District, key: str = "one", **behaviour: Any) -> UUID:
+async def ask(
+    db: Database,
+    tenant: District,
+    key: str = "one",
+    *,
+    kind: Kind[Behaviour] = TEST,
+    at: datetime | timedelta = timedelta(0),
+    **behaviour: Any,
+) -> UUID:
     """Request a job of the tests' kind."""
     async with db.transaction(tenant.id) as tx:
         return await jobs.request(
             tx,
             system_actor(tenant.id),
-            TEST,
+            kind,
             subject=("Tenant", tenant.id),
             dedupe_key=key,
             arguments=Behaviour(effect=key, **behaviour),
+            at=at,
         )
 
 
@@ -108,7 +120,7 @@ async def test_a_request_while_it_runs_starts_it_once_more(db: Database, tenant:
         db.announced = before
     found = await row(db, tenant, job_id)
     assert (found["state"], found["done_seq"], found["want_seq"], found["attempts"]) == ("QUEUED", 1, 3, 0)
-    assert told == [[Due(job_id, claim.fence)]]
+    assert told == [[Due(job_id)]]
     async with JobRun(db, await claimed(db, tenant, job_id), TEST).committing():
         pass
     found = await row(db, tenant, job_id)
@@ -210,9 +222,9 @@ async def test_transient_failures_pause_and_end(db: Database, tenant: District) 
     async with db.transaction(tenant.id) as tx:
         await jobs.postpone(tx, claim, Text(zh="等等", en="wait"))
     assert await jobs.claim(db, tenant.id, job_id) is None, "its pause is not over"
-    assert job_id not in {d.job_id for d in await jobs.due(db, limit=1000)}
+    assert tenant.id not in {one.tenant_id for one in await jobs.waiting(db)}
     await change(db, tenant, job_id, "run_at = now()")
-    assert job_id in {d.job_id for d in await jobs.due(db, limit=1000)}
+    assert tenant.id in {one.tenant_id for one in await jobs.waiting(db)}
     claim = await claimed(db, tenant, job_id)
     async with db.transaction(tenant.id) as tx:
         await jobs.postpone(tx, claim, Text(zh="等等", en="wait"))
@@ -239,15 +251,29 @@ async def test_one_tenant_does_not_take_every_place(db: Database, tenant: Distri
     ids = [await ask(db, tenant, f"key {number}") for number in range(jobs.MAX_RUNNING_PER_TENANT + 2)]
     claims = [await jobs.claim(db, tenant.id, job_id) for job_id in ids]
     assert sum(claim is not None for claim in claims) == jobs.MAX_RUNNING_PER_TENANT
-    assert not {d.job_id for d in await jobs.due(db, limit=1000)} & set(ids)
+    assert await jobs.claim(db, tenant.id) is None, "nor by asking for any"
 
 
-async def test_tenants_take_turns(db: Database, tenant: District, make_tenant: Any) -> None:
-    many = [await ask(db, tenant, f"key {number}") for number in range(4)]
+async def test_a_district_is_one_line_however_many_wait(db: Database, tenant: District, make_tenant: Any) -> None:
+    for number in range(4):
+        await ask(db, tenant, f"key {number}")
     other = await make_tenant()
-    one = await ask(db, other)
-    turns = [d.job_id for d in await jobs.due(db, limit=1000) if d.job_id in {*many, one}]
-    assert turns.index(one) == 1, "right after the first of the other tenant"
+    await ask(db, other)
+    found = {one.tenant_id: one for one in await jobs.waiting(db) if one.kind == "TEST"}
+    assert (found[tenant.id].count, found[other.id].count) == (4, 1)
+    assert found[tenant.id].waited >= 0
+
+
+async def test_the_one_that_waited_longest_is_next(db: Database, tenant: District) -> None:
+    first, second = await ask(db, tenant, "a"), await ask(db, tenant, "b")
+    await change(db, tenant, second, "run_at = now() - interval '5 s'")
+    assert [claim.job_id for _ in range(2) if (claim := await jobs.claim(db, tenant.id))] == [second, first]
+
+
+async def test_two_who_claim_at_once_get_two_jobs(db: Database, tenant: District) -> None:
+    ids = {await ask(db, tenant, f"key {number}") for number in range(2)}
+    found = await asyncio.gather(*(jobs.claim(db, tenant.id) for _ in range(2)))
+    assert {claim.job_id for claim in found if claim} == ids
 
 
 async def test_cancel_before_it_runs(db: Database, tenant: District) -> None:
@@ -330,6 +356,39 @@ async def test_a_kind_of_a_newer_version_is_left_to_newer_workers(db: Database, 
     job_id = await ask(db, tenant)
     await change(db, tenant, job_id, "kind = 'NEW'")
     assert await jobs.claim(db, tenant.id, job_id) is None
-    assert job_id not in {d.job_id for d in await jobs.due(db, limit=1000)}
-    assert job_id in {d.job_id for d in await jobs.due(db, limit=1000, kinds=["NEW"])}
+    assert tenant.id not in {one.tenant_id for one in await jobs.waiting(db)}
+    assert tenant.id in {one.tenant_id for one in await jobs.waiting(db, kinds=["NEW"])}
     assert await jobs.claim(db, tenant.id, job_id, kinds=["NEW"]) is not None
+
+
+async def test_a_new_request_outlives_the_cancellation_of_the_running_round(db: Database, tenant: District) -> None:
+    """Whichever way the round ends: cancelled, failing, or with its worker."""
+    for how in ("END", "POSTPONE", "REAP"):
+        job_id = await ask(db, tenant, how)
+        claim = await claimed(db, tenant, job_id)
+        async with db.transaction(tenant.id) as tx:
+            await jobs.cancel(tx, organiser(tenant), job_id=encode_id("Job", job_id))
+        await ask(db, tenant, how)
+        async with db.transaction(tenant.id) as tx:
+            match how:
+                case "END":
+                    await jobs.end(tx, claim, "CANCELLED", None)
+                case "POSTPONE":
+                    await jobs.postpone(tx, claim, Text(zh="等等", en="wait"))
+        if how == "REAP":
+            await change(db, tenant, job_id, "lease_until = now() - interval '1 s'")
+            await jobs.reap(db)
+        found = await row(db, tenant, job_id)
+        assert (found["state"], found["cancel_requested"], found["finished_at"]) == ("QUEUED", False, None), how
+        await change(db, tenant, job_id, "run_at = now() + interval '1 hour'")
+
+
+async def test_the_request_that_caused_a_job_is_known_to_it(db: Database, tenant: District) -> None:
+    actor = replace(system_actor(tenant.id), request_id="request-0001")
+    async with db.transaction(tenant.id) as tx:
+        job_id = await jobs.request(
+            tx, actor, TEST, subject=("Tenant", tenant.id), dedupe_key="one", arguments=Behaviour("one")
+        )
+    run = JobRun(db, await claimed(db, tenant, job_id), TEST)
+    assert run.actor.request_id == "request-0001"
+    assert run.names == {"job": job_id, "kind": "TEST", "tenant": tenant.id, "request_id": "request-0001"}

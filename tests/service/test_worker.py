@@ -40,12 +40,14 @@ async def start_worker(settings: Settings, tmp_path: Path) -> AsyncIterator[Star
     """Starts worker processes and waits until they are ready; what still lives at the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
-    async def start(redis_url: str | None = None) -> subprocess.Popen[str]:
-        told = settings if redis_url is None else settings.model_copy(update={"redis_url": SecretStr(redis_url)})
+    async def start(
+        redis_url: str | None = None, *, kinds: tuple[str, ...] = ("TEST",), **other: object
+    ) -> subprocess.Popen[str]:
+        told = settings.model_copy(update=other | ({"redis_url": SecretStr(redis_url)} if redis_url else {}))
         said = tmp_path / f"worker-{len(started)}.txt"
         with said.open("w") as file:
             process = subprocess.Popen(  # noqa: ASYNC220  # starting one is quick
-                [sys.executable, "-c", _MAIN, str(tmp_path / "attempts")],
+                [sys.executable, "-c", _MAIN, str(tmp_path / "attempts"), *kinds],
                 env={**os.environ, **told.environment()},
                 stderr=file,
                 text=True,
@@ -63,12 +65,13 @@ async def start_worker(settings: Settings, tmp_path: Path) -> AsyncIterator[Star
 
 
 _MAIN = """
-import asyncio, logging
+import asyncio, logging, sys
 from service.settings import Settings
 from service.worker import run_worker
-from tests.service.working import TEST
+from tests.service.working import APART, TEST
 logging.basicConfig(level=logging.INFO)
-asyncio.run(run_worker(Settings.read(), kinds={"TEST": TEST}))
+kinds = {name: kind for name, kind in {"TEST": TEST, "APART": APART}.items() if name in sys.argv}
+asyncio.run(run_worker(Settings.read(), kinds=kinds))
 """
 
 

@@ -6,9 +6,10 @@ their number tells how often a job took effect.
 
 import asyncio
 import os
+import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -47,6 +48,11 @@ async def behave(run: JobRun) -> None:
         case "BLOCK_ONCE":
             # Holds up the event loop, and with it everything that lives on it.
             time.sleep(wanted.seconds)  # noqa: ASYNC251  # that is the point
+        case "MEMORY":
+            # More than any bound that a test sets, and touched, so that it is really taken.
+            await run.compute(lambda: len(bytearray(b"x") * (wanted.seconds * 2**20)))
+        case "SEGFAULT":
+            os.kill(os.getpid(), signal.SIGSEGV)
         case "COMPUTE":
             await run.compute(count, run, wanted.seconds)
         case _:
@@ -100,3 +106,5 @@ TEST = Kind(
     timeout=20,
     repeatable=True,
 )
+APART = replace(TEST, name="APART", apart=True)
+"""The same in a process of its own."""
