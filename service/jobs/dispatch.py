@@ -10,7 +10,7 @@ from uuid import UUID
 from service import metrics
 from service.access import system_actor
 from service.jobs.attempts import error_json
-from service.jobs.failures import CRASHED
+from service.jobs.failures import CRASHED, pause_seconds
 from service.jobs.kinds import KINDS, Kind
 from service.jobs.requests import request
 from tenants.database import Database
@@ -34,18 +34,21 @@ class Waiting:
 async def reap(db: Database) -> int:
     """Give jobs back whose lease ran out, or give them up after the third time; how many there were.
 
-    A round that was asked for while it ran outlives its cancellation.
+    They come back after pauses of their own: the one that is the death of workers is soon alone with its fate. A round
+    that was asked for while it ran outlives its cancellation.
     """
     reaped = 0
     async with db.dispatching() as connection:
         rows = await connection.fetch(
-            "SELECT tenant_id, id, kind, fence FROM jobs WHERE state = 'RUNNING' AND lease_until < now() LIMIT 100"
+            """SELECT tenant_id, id, kind, fence, crashes FROM jobs
+               WHERE state = 'RUNNING' AND lease_until < now() LIMIT 100"""
         )
     for row in rows:
         async with db.transaction(row["tenant_id"]) as tx:
             state = await tx.fetchval(
                 f"""
-                UPDATE jobs SET crashes = crashes + 1, fence = fence + 1, lease_until = NULL, run_at = now(),
+                UPDATE jobs SET crashes = crashes + 1, fence = fence + 1, lease_until = NULL,
+                    run_at = now() + $5 * interval '1 second',
                     state = CASE WHEN cancel_requested AND next_run_at IS NULL THEN 'CANCELLED'
                                  WHEN crashes + 1 >= {MAX_CRASHES} THEN 'FAILED' ELSE 'QUEUED' END,
                     finished_at = CASE WHEN cancel_requested AND next_run_at IS NULL OR crashes + 1 >= {MAX_CRASHES}
@@ -58,6 +61,7 @@ async def reap(db: Database) -> int:
                 row["id"],
                 row["fence"],
                 error_json(CRASHED),
+                pause_seconds(row["crashes"] + 1),
             )
         if state is not None:
             reaped += 1

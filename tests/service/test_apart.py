@@ -28,7 +28,7 @@ def lives(pid: int) -> bool:
     """Whether the process is there and no zombie."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

@@ -184,6 +184,8 @@ async def test_only_the_newest_fence_commits(db: Database, tenant: District) -> 
     await change(db, tenant, job_id, "lease_until = now() - interval '1 s'")
     await jobs.reap(db)
     assert (await row(db, tenant, job_id))["crashes"] == 1
+    assert await jobs.claim(db, tenant.id, job_id) is None, "it comes back after a pause"
+    await change(db, tenant, job_id, "run_at = now()")
     second = await claimed(db, tenant, job_id)
     assert second.fence > first.fence
     with pytest.raises(FenceLost):
@@ -206,6 +208,7 @@ async def test_a_job_whose_workers_die_is_given_up(db: Database, tenant: Distric
     job_id = await ask(db, tenant)
     found = await row(db, tenant, job_id)
     for crash in range(1, jobs.MAX_CRASHES + 1):
+        await change(db, tenant, job_id, "run_at = now()")
         await claimed(db, tenant, job_id)
         await change(db, tenant, job_id, "lease_until = now() - interval '1 s'")
         await jobs.reap(db)

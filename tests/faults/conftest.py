@@ -1,0 +1,94 @@
+"""Servers of these tests' own, durable ones, which they may break; and the figures at the end.
+
+`make test` runs a short form of each test, `make faults` (`--full`) the whole one.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from service import embedded
+from service.settings import Settings
+from tenants.database import Database
+from tenants.migrate import migrate
+from tests.conftest import MakeTenant
+from tests.faults.standing import Figures, Stand, ringing
+
+LEASE_SECONDS = 3
+
+FIGURES = Figures()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="tests/faults: the whole form of each test")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if FIGURES.requests:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(
+            f"{FIGURES.requests:,} requests, {FIGURES.effects:,} effects, {FIGURES.crashes} workers killed, "
+            f"{FIGURES.reaped} jobs taken from lost workers, {FIGURES.fenced} fenced commits, "
+            f"{FIGURES.dead} dead and retried, {FIGURES.lost} lost, {FIGURES.doubled} doubled"
+        )
+        for note in FIGURES.notes:
+            terminalreporter.write_line(note)
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether the whole form is wanted."""
+    return bool(request.config.getoption("--full", default=False))
+
+
+@pytest.fixture(scope="session")
+def figures() -> Figures:
+    """What is printed at the end."""
+    return FIGURES
+
+
+@pytest.fixture(scope="session")
+def data() -> Iterator[Path]:
+    """The folder of servers that keep what they acknowledged (fsync on)."""
+    folder = Path(tempfile.mkdtemp(prefix="kaoping-faults-"))
+    try:
+        embedded.start(folder, durable=True)
+        yield folder
+    finally:
+        embedded.remove(folder)
+
+
+@pytest.fixture(scope="session")
+def settings(data: Path) -> Settings:
+    """Settings on these servers, with a short lease."""
+    read = Settings.read(signing_key="a key for tests only, of 32 bytes or more", language="en")
+    servers = embedded.addresses(data)
+    own = read.model_copy(update={"data": data, "lease_seconds": LEASE_SECONDS}).on(servers)
+    asyncio.run(migrate(servers.database_owner_url, servers.database_url))
+    return own
+
+
+@pytest.fixture
+async def stand(
+    data: Path,
+    settings: Settings,
+    app_url: str,
+    make_tenant: MakeTenant,
+    tmp_path: Path,
+    figures: Figures,
+) -> AsyncIterator[Stand]:
+    """A stand with connections and a doorbell of its own."""
+    db = await Database.connect(app_url)
+    bell = ringing(db, settings)
+    stand = Stand(data, settings, db, make_tenant, tmp_path, figures)
+    try:
+        yield stand
+    finally:
+        stand.end()
+        await bell.close()
+        with contextlib.suppress(Exception):
+            await db.close()
