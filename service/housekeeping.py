@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from service import idempotency
+from service import idempotency, outbox
 from service.jobs import KINDS, JobRun
 from service.settings import Settings
 from tenants.database import Transaction
@@ -45,9 +45,15 @@ async def finished_jobs(tx: Transaction, settings: Settings) -> int:
     )
 
 
+async def outbox_events(tx: Transaction, _settings: Settings) -> int:
+    """Events of the outbox after their week (发件箱)."""
+    return await outbox.purge(tx)
+
+
 DUTIES: Final[dict[str, Duty]] = {
     "idempotency_keys": idempotency_keys,
     "finished_jobs": finished_jobs,
+    "outbox_events": outbox_events,
 }
 """What is done in each round, by name."""
 
