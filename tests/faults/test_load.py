@@ -5,6 +5,7 @@ Whoever waits for an answer gets one, whatever was acknowledged is in the databa
 
 import asyncio
 import contextlib
+import faulthandler
 import itertools
 import os
 import re
@@ -32,6 +33,7 @@ from tenants.provisioning import District, create_tenant
 from tests.bench.loading import load
 from tests.e2e.client import Client
 from tests.e2e.conftest import Process, process
+from tests.faults.wire import Dropped, Wire
 from tests.small import today
 
 pytestmark = pytest.mark.anyio
@@ -143,7 +145,7 @@ class Traffic:
     seconds: list[float] = field(default_factory=list)
     acknowledged: Counter[uuid.UUID] = field(default_factory=Counter)
 
-    async def run(self, http: httpx.AsyncClient, *, rate: float, seconds: float) -> None:
+    async def run(self, wire: Wire, *, rate: float, seconds: float) -> None:
         """So many operations a second, whether or not the last ones are answered yet."""
         versions: dict[uuid.UUID, int] = {}
         idle = asyncio.Queue[uuid.UUID]()
@@ -157,28 +159,26 @@ class Traffic:
                 # A balancer that asks /readyz, as they do in front of a cluster.
                 api = next(api for at in turn if (api := self.apis[at]).ready)
                 if number % 10 < WRITES * 10:
-                    group.create_task(self._save(http, api, idle, versions))
+                    group.create_task(self._save(wire, api, idle, versions))
                 else:
-                    group.create_task(self._read(http, api, number))
+                    group.create_task(self._read(wire, api, number))
 
-    async def _read(self, http: httpx.AsyncClient, api: Api, number: int) -> None:
+    async def _read(self, wire: Wire, api: Api, number: int) -> None:
         if number % 2:
             given = {"query": WORKLIST, "variables": {"id": self.loaded.cycle}}
         else:
             given = {"query": UNIT, "variables": {"id": self.loaded.units[number % UNITS]}}
-        if await self._post(http, api, given) is not None:
+        if await self._post(wire, api, given) is not None:
             self.answered["read"] += 1
 
-    async def _save(
-        self, http: httpx.AsyncClient, api: Api, idle: asyncio.Queue[uuid.UUID], versions: dict[uuid.UUID, int]
-    ) -> None:
+    async def _save(self, wire: Wire, api: Api, idle: asyncio.Queue[uuid.UUID], versions: dict[uuid.UUID, int]) -> None:
         task = await idle.get()
         version = versions.get(task)
         entry: dict[str, Any] = {"taskId": encode_id("Task", task), "content": {"number": f"{(version or 0) % 100}.25"}}
         if version is not None:
             entry["version"] = version
         given = {"input": {"entries": [entry], "idempotencyKey": str(uuid.uuid4())}}
-        data = await self._post(http, api, {"query": SAVE, "variables": given})
+        data = await self._post(wire, api, {"query": SAVE, "variables": given})
         if data is None:
             return
         if data["saveEntries"]["__typename"] != "SaveEntriesSuccess":
@@ -189,17 +189,14 @@ class Traffic:
         self.answered["write"] += 1
         idle.put_nowait(task)
 
-    async def _post(self, http: httpx.AsyncClient, api: Api, given: dict[str, Any]) -> Any:
+    async def _post(self, wire: Wire, api: Api, given: dict[str, Any]) -> Any:
         began = time.monotonic()
         try:
-            answer = await http.post(
-                f"{api.url}/graphql", json=given, headers={"authorization": f"Bearer {self.loaded.token}"}
-            )
-        except httpx.HTTPError as error:
+            _, body = await wire.post(api.url, given, self.loaded.token)
+        except (Dropped, OSError) as error:
             self.faults.append(f"{type(error).__name__} {error}")
             return None
         self.seconds.append(time.monotonic() - began)
-        body = answer.json()
         if "errors" in body:
             self.faults.append(str(body["errors"]))
             return None
@@ -211,7 +208,7 @@ class Traffic:
 
 
 @contextlib.asynccontextmanager
-async def balancing(apis: list[Api]) -> AsyncIterator[httpx.AsyncClient]:
+async def balancing(apis: list[Api]) -> AsyncIterator[Wire]:
     """Asks each process five times a second whether it is ready."""
 
     async def watch(http: httpx.AsyncClient, api: Api) -> None:
@@ -222,18 +219,16 @@ async def balancing(apis: list[Api]) -> AsyncIterator[httpx.AsyncClient]:
                 api.ready = False
             await asyncio.sleep(0.2)
 
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-    async with (
-        httpx.AsyncClient(trust_env=False, timeout=30, limits=limits) as http,
-        httpx.AsyncClient(trust_env=False) as asking,
-    ):
+    wire = Wire()
+    async with httpx.AsyncClient(trust_env=False) as asking:
         watching = [asyncio.create_task(watch(asking, api)) for api in apis]
         try:
-            yield http
+            yield wire
         finally:
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
+            await wire.close()
 
 
 async def nothing_lost(db: Database, traffic: Traffic) -> None:
@@ -273,7 +268,7 @@ async def two(environment: dict[str, str]) -> AsyncIterator[list[Api]]:
 async def test_one_of_two_processes_ends_and_nothing_is_dropped(
     db: Database, loaded: Loaded, environment: dict[str, str], rate: float, seconds: float
 ) -> None:
-    async with two(environment) as apis, balancing(apis) as http:
+    async with two(environment) as apis, balancing(apis) as wire:
         traffic = Traffic(loaded, apis)
 
         async def end_one() -> int:
@@ -282,7 +277,7 @@ async def test_one_of_two_processes_ends_and_nothing_is_dropped(
             return await asyncio.to_thread(apis[0].process.wait, 40)
 
         ending = asyncio.create_task(end_one())
-        await traffic.run(http, rate=rate, seconds=seconds)
+        await traffic.run(wire, rate=rate, seconds=seconds)
         assert await ending == 0
     assert traffic.faults == []
     assert traffic.answered == {"read": rate * seconds * (1 - WRITES), "write": rate * seconds * WRITES}
@@ -293,7 +288,9 @@ async def test_one_of_two_processes_ends_and_nothing_is_dropped(
 @pytest.mark.long
 async def test_memory_stays_flat_over_ten_minutes(db: Database, loaded: Loaded, environment: dict[str, str]) -> None:
     rate, minutes = 50, 10
-    async with two(environment) as apis, balancing(apis) as http:
+    # It takes longer than a test may that hangs.
+    faulthandler.cancel_dump_traceback_later()
+    async with two(environment) as apis, balancing(apis) as wire:
         traffic = Traffic(loaded, apis)
         held: list[list[int]] = []
 
@@ -303,7 +300,7 @@ async def test_memory_stays_flat_over_ten_minutes(db: Database, loaded: Loaded, 
                 await asyncio.sleep(5)
 
         looking = asyncio.create_task(look())
-        await traffic.run(http, rate=rate, seconds=60 * minutes)
+        await traffic.run(wire, rate=rate, seconds=60 * minutes)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
     assert traffic.faults == []

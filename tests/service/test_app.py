@@ -109,6 +109,15 @@ async def test_health(client: httpx.AsyncClient, pulse: Pulse) -> None:
     assert (await client.get("/livez")).json() == {"status": "live"}
 
 
+async def test_metrics_are_shown_on_the_port_of_the_api_where_a_setting_says_so(pulse: Pulse) -> None:
+    for port, status in ((8000, 200), (9000, 404), (None, 404)):
+        transport = httpx.ASGITransport(application(pulse, metrics_port=port))
+        async with httpx.AsyncClient(transport=transport, base_url="http://kaoping") as client:
+            response = await client.get("/metrics")
+            assert response.status_code == status
+            assert ("kaoping_build_info" in response.text) is (status == 200)
+
+
 async def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "READY_SECONDS", 0.01)
 

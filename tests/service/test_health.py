@@ -206,6 +206,27 @@ async def test_after_sigterm_it_is_unready_serves_on_and_closes_sockets_with_101
 
 
 @pytest.mark.anyio
+async def test_what_runs_on_a_socket_is_answered_before_it_is_closed(start: Start) -> None:
+    program = start("serve", "--port", "0")
+    socket = await Socket.open(await asyncio.to_thread(served, program))
+    # A password takes its time, also one of nobody.
+    document = """mutation { signIn(input: { tenantCode: "nowhere", name: "nobody", password: "a wrong one" }) {
+        __typename } }"""
+    for number in range(4):
+        await socket.say(type="subscribe", id=str(number), payload={"query": document})
+    await asyncio.sleep(0.05)
+    os.kill(program.process.pid, signal.SIGTERM)
+    heard: list[dict[str, object]] = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            heard.append(await socket.hear())
+    assert [message["type"] for message in heard].count("complete") == 4, heard
+    assert sum("signIn" in str(message.get("payload")) for message in heard) == 4
+    assert socket.connection.close_code == 1012
+    assert await asyncio.to_thread(program.ends) == 0
+
+
+@pytest.mark.anyio
 async def test_a_second_signal_spares_the_wait(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAOPING_DRAIN_SECONDS", "60")
     program = start("serve", "--port", "0")
