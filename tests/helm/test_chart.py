@@ -28,8 +28,8 @@ CUSTOM = {"ServiceMonitor", "PrometheusRule"}
 VERSIONS = ("1.29", kubernetes_validate.latest_version())
 
 SET_BY_THE_CHART = {
-    "DATA", "DRAIN_SECONDS", "EMBEDDED_POSTGRES", "HOST", "METRICS_HOST", "METRICS_PORT", "PORT", "TRUSTED_DOCUMENTS",
-    "TRUSTED_ONLY",
+    "DATA", "DRAIN_SECONDS", "EMBEDDED_POSTGRES", "HOST", "JOB_MEMORY_MIB", "METRICS_HOST", "METRICS_PORT", "PORT",
+    "TRUSTED_DOCUMENTS", "TRUSTED_ONLY",
 }  # fmt: skip
 """Settings that are not for values: the image or another value has them."""
 
