@@ -1,5 +1,6 @@
 """What it means that engine and reference agree: on every output, exactly."""
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -107,11 +108,25 @@ def _one(scheme: Scheme, snapshot: Snapshot, result: Result, unit: int, total: s
         if top.before != added:
             found.append(f"parts add up to {added}, not {top.before}")
     for step in steps:
+        if step.kind in ("BONUS", "DEDUCTION") and step.parent_key == top.key:
+            counted = [other.result or Fraction(0) for other in steps if other.parent_key == step.key]
+            if sum(counted, Fraction(0)) != step.result:
+                found.append(f"events of {step.key} add up to {sum(counted, Fraction(0))}, not {step.result}")
+        if _said(scheme, step, step.text.zh) != _said(scheme, step, step.text.en):
+            found.append(f"other numbers in {step.text.zh} than in {step.text.en}")
         if step.kind == "AGGREGATE":
             found += _mean(scheme, step, [other for other in steps if other.parent_key == step.key])
         if step.kind == "LEAF" and step.formula and step.indicator is not None:
             found += _leaf(scheme, snapshot, result, unit, step.indicator)
     return found
+
+
+def _said(scheme: Scheme, step: Step, text: str) -> set[str]:
+    """The numbers in a sentence, without those in names; 100 is also called 百分制."""
+    names = [step.key, *(node.name for node in scheme.indicators), *(item.name for item in scheme.data_items.values())]
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, "")
+    return set(re.findall(r"[0-9]+(?:\.[0-9]+)?", text)) - {"100"}
 
 
 def _mean(scheme: Scheme, step: Step, children: Sequence[Step]) -> list[str]:
