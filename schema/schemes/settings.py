@@ -82,10 +82,14 @@ class SchemeSettings:
     disclosures: list[DisclosureInfo] = document("What each kind of publication shows to whom.")
     objection_working_days: int = column("Length of the objection window (异议期).", "objectionWorkingDays")
     skip_notice: bool = column("Whether a cycle may go to final without notice.", "skipNotice")
+    robustness_tolerance: Decimal = column(
+        "How far weights are drawn for the robustness of ranks, such as 0.1.", "robustnessTolerance"
+    )
 
 
 SETTINGS = f"""{{t}}.settings || jsonb_build_object(
     'bodyDecides', coalesce({{t}}.settings -> 'bodyDecides', 'true'),
+    'robustnessTolerance', coalesce({{t}}.settings -> 'robustnessTolerance', '"0.1"'),
     'grades', {grades_of("{t}.settings", "{t}.id")},
     'tieBreakerIds', coalesce((
         SELECT jsonb_agg(ti.id ORDER BY tb.place)
@@ -149,6 +153,7 @@ class SchemeSettingsInput:
     )
     objection_working_days: int | None = described("Length of the window, 1 to 60.", clearable=True)
     skip_notice: bool | None = described("May skip the notice.", clearable=True)
+    robustness_tolerance: DecimalText | None = described("How far weights are drawn, 0 to 0.9.", clearable=True)
 
 
 def as_document(given: Any) -> dict[str, Any]:

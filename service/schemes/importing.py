@@ -176,11 +176,7 @@ def _refuse_unknown(check: Check, document: Mapping[str, Any], scheme: Scheme) -
     """What the engine can read and this program does not keep: dropping it silently would change results."""
     settings = document.get("settings") or {}
     for name, value in settings.items():
-        if (
-            name not in SETTING_NAMES
-            and value not in (None, [], False)
-            and (name, value) != ("robustnessTolerance", "0.1")
-        ):
+        if name not in SETTING_NAMES and value not in (None, [], False):
             _unavailable(check, ("settings", name))
     for place, node in enumerate(scheme.indicators):
         here = ("indicators", str(place))

@@ -5,6 +5,7 @@ stays; null takes away where a setting may be absent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from service.checks import Check
@@ -21,6 +22,9 @@ MOST_PLACES: Final = 12
 
 LONGEST_WINDOW: Final = 60
 """Working days of an objection window, at most."""
+
+WIDEST_TOLERANCE: Final = Decimal("0.9")
+"""How far weights may be drawn at most: never down to nothing."""
 
 MOST_BEST: Final = 10_000
 """Best units that a publication may show, at most."""
@@ -61,6 +65,7 @@ def default_settings(weighting: str) -> dict[str, Any]:
         ],
         "objectionWorkingDays": 5,
         "skipNotice": False,
+        "robustnessTolerance": "0.1",
     }
 
 
@@ -119,7 +124,7 @@ def read_review_levels(check: Check, path: Path, given: Sequence[Mapping[str, An
     return found
 
 
-def _decimal(check: Check, path: Path, raw: str, *, most: int | None = None) -> str | None:
+def _decimal(check: Check, path: Path, raw: str, *, most: Decimal | int | None = None) -> str | None:
     value = check.decimal(path, raw)
     if value is None:
         return None
@@ -132,6 +137,10 @@ def _decimal(check: Check, path: Path, raw: str, *, most: int | None = None) -> 
 
 def _coverage(check: Check, path: Path, raw: Any, _now: Mapping[str, Any]) -> Any:
     return _decimal(check, path, raw, most=1)
+
+
+def _tolerance(check: Check, path: Path, raw: Any, _now: Mapping[str, Any]) -> Any:
+    return _decimal(check, path, raw, most=WIDEST_TOLERANCE)
 
 
 def _marks(check: Check, path: Path, raw: Any, _now: Mapping[str, Any]) -> Any:
@@ -261,4 +270,5 @@ _READERS: Final[Mapping[str, Callable[[Check, Path, Any, Mapping[str, Any]], Any
     "disclosures": _disclosures,
     "objectionWorkingDays": _whole(1, LONGEST_WINDOW),
     "skipNotice": _word,
+    "robustnessTolerance": _tolerance,
 }

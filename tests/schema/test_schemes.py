@@ -62,7 +62,7 @@ query($id: ID!) {{
     categories {{ code name }}
     settings {{
       missingPolicy notApplicablePolicy coverageThreshold roundingPlaces rankOn tiePolicy tieBreakers {{ code }}
-      crossCategoryRanks capAtFullMarks objectionWorkingDays skipNotice
+      crossCategoryRanks capAtFullMarks objectionWorkingDays skipNotice robustnessTolerance
       latePenalty {{ pointsPerDay cap }}
       reviewLevels {{ level route unitKind }}
       disclosures {{ kind totals ranks dimensions bestCount }}
@@ -230,6 +230,7 @@ async def test_a_scheme_is_edited_checked_and_frozen(world: World, caller: Calle
             "tiePolicy": "TIE_BREAK",
             "tieBreakerCodes": ["B", "A"],
             "latePenalty": {"pointsPerDay": "0.5"},
+            "robustnessTolerance": "0.2",
             "reviewLevels": [{"route": "TERRITORIAL", "unitKind": "COMMITTEE"}],
             "disclosures": [{"kind": "FINAL", "ranks": "BEST", "bestCount": 3}],
         },
@@ -237,7 +238,7 @@ async def test_a_scheme_is_edited_checked_and_frozen(world: World, caller: Calle
     assert edited["schemeVersion"] == {"version": 4, "label": "2026年版"}
     found = (await caller.ask(EDITOR, id=version_id))["schemeVersion"]
     settings = found["settings"]
-    assert settings["coverageThreshold"] == "0.6"
+    assert (settings["coverageThreshold"], settings["robustnessTolerance"]) == ("0.6", "0.2")
     assert [node["code"] for node in settings["tieBreakers"]] == ["B", "A"]
     assert settings["latePenalty"] == {"pointsPerDay": "0.5", "cap": None}
     assert settings["reviewLevels"] == [{"level": 1, "route": "TERRITORIAL", "unitKind": "COMMITTEE"}]

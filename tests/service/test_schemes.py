@@ -155,8 +155,10 @@ async def test_settings_are_edited_in_parts(world: World) -> None:
         tiePolicy="TIE_BREAK",
         tieBreakerCodes=["A", "B"],
         objectionWorkingDays=3,
+        robustnessTolerance="0.250",
     )
     assert after["coverageThreshold"] == "0.6"
+    assert after["robustnessTolerance"] == "0.25"
     assert after["reviewLevels"][1] == {"level": 2, "route": "DEPARTMENTAL", "unitKind": None}
     assert after["tieBreakers"] == ["A", "B"]
     assert [each["totals"] for each in after["disclosures"]] == ["NONE", "ALL", "ALL", "BEST"]
@@ -168,6 +170,7 @@ async def test_settings_are_edited_in_parts(world: World) -> None:
             5,
             missingPolicy=None,
             coverageThreshold="1.1",
+            robustnessTolerance="0.91",
             roundingPlaces=13,
             latePenalty={"pointsPerDay": "-1", "cap": "x"},
             reviewLevels=[{"route": "DEPARTMENTAL", "unitKind": "BRANCH"}] * 4,
@@ -182,6 +185,7 @@ async def test_settings_are_edited_in_parts(world: World) -> None:
     assert paths(caught.value) == {
         base + "missingPolicy": "INVALID",
         base + "coverageThreshold": "INVALID",
+        base + "robustnessTolerance": "INVALID",
         base + "roundingPlaces": "INVALID",
         base + "latePenalty/pointsPerDay": "INVALID",
         base + "latePenalty/cap": "INVALID_DECIMAL",
