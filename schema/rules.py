@@ -30,6 +30,7 @@ from schema.context import Context
 from schema.mapping import (
     ID,
     Variants,
+    by_ids,
     column,
     computed,
     described,
@@ -48,11 +49,12 @@ from service.schemes import AsTyped, describe_check, describe_quantity, describe
 from service.scoring import Text
 
 if TYPE_CHECKING:
+    from schema.directory import OrgUnit
     from schema.items import DataItem
 
 T = TypeVar("T")
 
-Reads = Literal["plain", "decimal", "line", "item", "part", "parts"]
+Reads = Literal["plain", "decimal", "line", "item", "units", "part", "parts"]
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ def _read(attribute: str, annotation: Any) -> Read:
         return Read(attribute, key, key, "line")
     if bare == "DataItem":
         return Read(f"{plain}_id", f"{key}Id", key, "item")
+    if bare == "list[OrgUnit]":
+        return Read("responsible_unit_ids", "responsibleUnitIds", key, "units")
     if bare.removeprefix("list[").removesuffix("]") in PARTS:
         inner = bare.removeprefix("list[").removesuffix("]")
         return Read(attribute, key, key, "parts" if bare.startswith("list[") else "part", inner)
@@ -162,6 +166,8 @@ def _typed(annotation: Any, made: Read) -> Any:
             return DecimalText | None if optional else DecimalText
         case "item":
             return ID | None if optional else ID
+        case "units":
+            return list[ID]
         case "part":
             return f"{made.part}Input{optional}"
         case "parts":
@@ -173,9 +179,14 @@ def _shown(description: str, made: Read) -> Any:
     """Where the output's field lives in the document."""
     if made.reads == "item":
         return relation(description, on={made.key: "id"})
+    if made.reads == "units":
+        return by_ids(description, made.key)
     if made.part is None:
         return column(description, made.key)
     if not _has_words(made.part):
+        if made.reads == "parts":
+            # A rule may have been written before it could have any.
+            return document(description, sql=f"coalesce(nullif({{t}} -> '{made.key}', 'null'), '[]')")
         return document(description, made.key)
     items = "jsonb_build_object('dataItems', {t} -> 'dataItems')"
     if made.reads == "parts":
@@ -220,6 +231,8 @@ def part_document(name: str, given: Any, path: Path) -> dict[str, Any]:
                 made[each.key] = AsTyped(found, "LINE", here)
             case "item":
                 made[each.key] = AsTyped(found, "DataItem", here)
+            case "units":
+                made[each.key] = [AsTyped(one, "OrgUnit", (*here, str(place))) for place, one in enumerate(found)]
             case "part":
                 made[each.key] = part_document(cast("str", each.part), found, here)
             case "parts":
@@ -311,6 +324,14 @@ class RankTies(Enum):
 
     COMPETITION = "The best rank's marks for all."
     MEAN = "The mean of their ranks' marks."
+
+
+@enumeration("How several awards become one.")
+class AwardMethod(Enum):
+    """Ways to make one of several awards."""
+
+    MEAN = "Their mean."
+    TRIMMED_MEAN = "Their mean without the highest and the lowest, from three on (去掉最高分和最低分)."
 
 
 @enumeration("What a confirmed veto does.")
@@ -473,6 +494,18 @@ class BallotGroup:
 
 
 @part
+class AwardGroup:
+    """A named group of assessors."""
+
+    name: str = parameter("Name, such as 领导, 同级.")
+    weight: Decimal = parameter("Weight among the groups.", default="1")
+    method: AwardMethod = parameter("How single awards become one.", default=AwardMethod.MEAN)
+    responsible_units: "list[OrgUnit]" = parameter(
+        "Whose assessors belong to it; each is among the leaf's responsible units, and in one group."
+    )
+
+
+@part
 class EventLevel:
     """A level of events."""
 
@@ -511,6 +544,9 @@ class AwardRule(ScoringRule):
     """An assessor awards 0 to full marks (评议赋分)."""
 
     step: Decimal = parameter("Marks are awarded in these steps.")
+    groups: list[AwardGroup] = parameter(
+        "Named groups of assessors, whose single awards nobody is shown; empty for one award.", default=[]
+    )
     self_score: bool = parameter(
         "Whether the unit writes a self score beside it (自评分), which never counts.", default=False
     )

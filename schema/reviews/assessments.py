@@ -216,11 +216,16 @@ class Assessment(Node):
             AND ow.decision = 'AWARD' AND ow.by_id = {actor} ORDER BY ow.id DESC LIMIT 1)""",
     )
     awards_asked: int = expression(
-        "Awards asked of assessors.",
-        """(SELECT (aw.rule ->> 'kind' = 'AWARD')::int FROM indicators aw
+        "Awards asked of assessors: one, or one of each group at least.",
+        """(SELECT CASE WHEN aw.rule ->> 'kind' = 'AWARD' THEN greatest(1, jsonb_array_length(
+                coalesce(nullif(aw.rule -> 'groups', 'null'), '[]'))) ELSE 0 END FROM indicators aw
             WHERE aw.tenant_id = {tenant} AND aw.id = {t}.indicator_id)""",
     )
-    awards_given: int = expression("Awards given.", "({t}.marks IS NOT NULL)::int")
+    awards_given: int = expression(
+        "Awards given: one per assessor.",
+        """(SELECT count(DISTINCT ag.by_id)::int FROM reviews ag WHERE ag.tenant_id = {tenant}
+            AND ag.assessment_id = {t}.id AND ag.decision = 'AWARD')""",
+    )
     full_marks: Decimal = expression("Full marks of the leaf for the unit's category.", FULL_MARKS)
     preview_marks: Decimal | None = computed(
         "Marks on the present values, where the rule looks at no other unit, cycle or event (预计得分); null where a "

@@ -5,11 +5,12 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from schema.mapping import ID, Node, by_ids, column, enumeration, identifier, relation, table
+from schema.mapping import ID, Node, by_ids, column, enumeration, expression, identifier, relation, table
 from schema.members import ACTOR_TYPES
 from schema.reviews.assessments import Assessment
 from service.access import Role
 from service.reports.rights import ASSESSMENT_NARROWED, ASSESSMENT_VISIBLE, OWN_UNIT, covers, departments
+from service.reviews.groups import AWARDED_BY_GROUPS
 
 if TYPE_CHECKING:
     from schema.directory import OrgUnit
@@ -53,7 +54,10 @@ class Review(Node):
     decision: ReviewDecision = column("What was decided.")
     reason: str | None = column("Why.")
     due_on: date | None = column("For a return: until when.")
-    marks: Decimal | None = column("For an award: what.")
+    marks: Decimal | None = expression(
+        "For an award: what; null where several award, for single awards are shown to nobody but each its own.",
+        f"CASE WHEN {{t}}.by_id = {{actor}} OR NOT {AWARDED_BY_GROUPS} THEN {{t}}.marks END",
+    )
     role: Role = column("In which role it was judged.")
     unit: "OrgUnit | None" = relation("On behalf of which unit.", on={"unit_id": "id"})
     by: "Actor | None" = relation(

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from service import schemes
 from service.events.states import event_code
 from service.rankings.gradebook import previous_grades
+from service.reports.rights import placed
+from service.reviews.groups import AWARDS
 from service.scoring import ENGINE_VERSION, Event, ItemColumn, Snapshot, State
 from service.scoring.numbers import scaled
 from service.scoring.snapshot import States, whole_numbers
@@ -60,6 +62,8 @@ class Leaf:
     kind: str
     carries_over: bool
     items: tuple["Item", ...]
+    groups: tuple[str, ...] = ()
+    """Names of the groups of assessors, where several award."""
 
     @property
     def award(self) -> bool:
@@ -116,6 +120,7 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
     before = _Before(tx, cycle_id, cycle["previous_cycle_id"])
     previous: dict[str, ItemColumn] = {}
     awards: dict[str, ItemColumn] = {}
+    group_awards: dict[tuple[str, str], ItemColumn] = {}
     states: dict[str, States] = {}
     unreviewed = missing = 0
     for leaf in leaves:
@@ -128,7 +133,10 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
         state = np.where(raw == UNREVIEWED, State.MISSING, raw).astype(np.uint8)
         states[leaf.code] = state
         values = [_spread(found[f"v{n}"] or [], at, len(units)) for n in range(max(1, len(leaf.items)))]
-        if leaf.kind == "AWARD":
+        if leaf.groups:
+            for name, column in (await _group_awards(tx, cycle_id, leaf, units)).items():
+                group_awards[leaf.code, name] = column
+        elif leaf.kind == "AWARD":
             awards[leaf.code] = ItemColumn(state, _whole(values[0]), scale=_AWARD_SCALE)
         for item, given in zip(leaf.items, values, strict=False):
             if leaf.kind == "IMPROVEMENT":
@@ -156,6 +164,7 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
             leaf_states=states,
             late_days=await _late_days(tx, cycle_id),
             previous=previous,
+            group_awards=group_awards,
             events=[event for event, _ in events],
             items=_conditions(document, items),
             parents=[unit.parent for unit in units] if graded else None,
@@ -328,7 +337,8 @@ async def _leaves(tx: Transaction, version_id: UUID, document: dict[str, Any]) -
     policy = document["settings"].get("missingPolicy")
     rows = await tx.fetch(
         """
-        SELECT i.id, i.code, i.rule ->> 'kind' AS kind, coalesce(i.missing_policy, $3) = 'CARRY_OVER' AS carries_over,
+        SELECT i.id, i.code, i.rule ->> 'kind' AS kind, i.rule -> 'groups' AS groups,
+               coalesce(i.missing_policy, $3) = 'CARRY_OVER' AS carries_over,
                coalesce(json_agg(json_build_array(v.data_item_id, v.code, v.type, v.scale, v.options)
                                  ORDER BY x.position) FILTER (WHERE v.data_item_id IS NOT NULL), '[]') AS items
         FROM indicators i
@@ -352,6 +362,9 @@ async def _leaves(tx: Transaction, version_id: UUID, document: dict[str, Any]) -
                 Item(UUID(key), code, kind, scale, tuple(option["code"] for option in options))
                 for key, code, kind, scale, options in orjson.loads(row["items"])
             ),
+            groups=tuple(group["name"] for group in orjson.loads(row["groups"] or "[]") or ())
+            if row["kind"] == "AWARD"
+            else (),
         )
         for row in rows
     ]
@@ -382,6 +395,29 @@ async def _leaf_row(tx: Transaction, cycle_id: UUID, leaf: Leaf) -> asyncpg.Reco
     )
     assert row is not None
     return row
+
+
+async def _group_awards(tx: Transaction, cycle_id: UUID, leaf: Leaf, units: Sequence[RunUnit]) -> dict[str, ItemColumn]:
+    """Single awards of each group, of the units whose leaf is settled."""
+    rows = await tx.fetch(
+        placed(
+            f"""SELECT am.cycle_unit_id, aw.group_name, trim_scale(aw.marks)::text AS marks
+                FROM assessments am CROSS JOIN LATERAL ({AWARDS}) aw
+                WHERE am.tenant_id = $1 AND am.cycle_id = $2 AND am.indicator_id = $3 AND am.state = 'ACCEPTED'
+                ORDER BY am.cycle_unit_id, aw.marks""",
+            t="am",
+        ),
+        tx.tenant_id,
+        cycle_id,
+        leaf.id,
+    )
+    held: dict[str, dict[UUID, list[str]]] = {name: {} for name in leaf.groups}
+    for row in rows:
+        held[row["group_name"]].setdefault(row["cycle_unit_id"], []).append(row["marks"])
+    return {
+        name: ItemColumn.of_scores([own.get(unit.id) for unit in units], scale=_AWARD_SCALE)
+        for name, own in held.items()
+    }
 
 
 class Places:

@@ -23,6 +23,7 @@ from service.reports.rights import ASSESSMENT_VISIBLE, FILLING_STATES, OWN_UNIT,
 from service.reports.settling import JUDGED_VALUES, settle_tasks
 from service.reports.values import PinnedItem, read_value
 from service.reviews.decisions import DECISIONS, Accept, Adjust, Award, Case, Exempt, Reject, Return, ReviewSpec
+from service.reviews.groups import combine
 from service.reviews.marks import FULL_MARKS
 from service.reviews.reading import read_cases
 from service.reviews.recording import record_reviews, write_reviews
@@ -75,6 +76,7 @@ async def review_assessments(tx: Transaction, actor: Actor, *, reviews: Sequence
     for case in cases:
         _decide(check, case, items)
     check.done()
+    await combine(tx, actor, cases)
     sent_back = await write_reviews(tx, actor, cases)
     settled = [case.key for case in cases if case.state in SETTLED_STATES]
     if settled:
@@ -278,6 +280,7 @@ def _award(check: Check, case: Case, decision: Award) -> None:
     case.marks = check.decimal((*case.inner, "marks"), decision.marks, minimum=Decimal(0), maximum=full)
     if case.marks is None:
         return
+    case.shown_marks, case.shown_reason = f"{case.marks:f}", case.reason
     step = Decimal(rule.get("step") or 1)
     if (Fraction(case.marks) / Fraction(step)).denominator != 1:
         check.invalid(

@@ -118,6 +118,9 @@ class Case:
     role: str = ""
     unit_id: UUID | None = None
     marks: Decimal | None = None
+    shown_marks: str | None = None
+    """Marks that the assessment shows."""
+    shown_reason: str | None = None
     adjusted: dict[int, Value] = field(default_factory=dict)
     """Place of the item in the leaf → its settled value."""
     state: str = ""

@@ -70,8 +70,8 @@ async def write_reviews(tx: Transaction, actor: Actor, cases: Sequence[Case]) ->
         [case.state for case in cases],
         [case.level for case in cases],
         *([None if part is None else part[column] for part in settled] for column in range(3)),
-        [case.marks for case in cases],
-        [case.reason for case in cases],
+        [case.shown_marks for case in cases],
+        [case.shown_reason for case in cases],
     )
     await tx.execute(
         """

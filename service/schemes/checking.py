@@ -216,14 +216,8 @@ def _rule_faults(node: Any, rule: dict[str, Any], items: list[Any], path: Path) 
             Text("可选：" + "、".join(RULE_KINDS), "one of: " + ", ".join(RULE_KINDS)),
             indicator=code,
         )
-    if rule.get("kind") == "AWARD" and rule.get("groups"):
-        yield Fault(
-            "INVALID",
-            (*path, "groups"),
-            Text("尚不能分组评分", "awards by groups are not available"),
-            Text("由一个评分员赋分", "let one assessor award"),
-            indicator=code,
-        )
+    if rule.get("kind") == "AWARD":
+        yield from _group_faults(node, rule, path)
     sources = {str(item["id"]): item["source"] for item in items}
     for end in ("low", "high"):
         if sources.get(str((rule.get(end) or {}).get("assigned"))) == "REPORTED":
@@ -237,6 +231,39 @@ def _rule_faults(node: Any, rule: dict[str, Any], items: list[Any], path: Path) 
                 ),
                 indicator=code,
             )
+
+
+def _group_faults(node: Any, rule: dict[str, Any], path: Path) -> Iterator[Fault]:
+    """Every group has units of the leaf's, and no unit is in two: else it is open whose an award is."""
+    responsible = {str(unit) for unit in node["responsible_unit_ids"]}
+    taken: set[str] = set()
+    for place, group in enumerate(rule.get("groups") or ()):
+        here = (*path, "groups", str(place), "responsibleUnits")
+        units = set(group.get("responsibleUnits") or ())
+        if not units:
+            yield Fault(
+                "INVALID",
+                here,
+                Text(f"评分组“{group.get('name')}”没有责任单位", f"group {group.get('name')} has no responsible unit"),
+                Text("指定由哪些责任单位的评分员组成", "name the units whose assessors belong to it"),
+                indicator=node["code"],
+            )
+        elif not units <= responsible:
+            yield Fault(
+                "INVALID",
+                here,
+                Text("评分组的单位须是该指标的责任单位", "a group's units must be responsible for the leaf"),
+                Text("先把该单位列为该指标的责任单位", "add them to the leaf's responsible units"),
+                indicator=node["code"],
+            )
+        if units & taken:
+            yield Fault(
+                "DUPLICATE",
+                here,
+                Text("同一责任单位不能在两个评分组", "a unit can't be in two groups"),
+                indicator=node["code"],
+            )
+        taken |= units
 
 
 def _event_faults(node: Any, rule: dict[str, Any], kinds: Mapping[str, str], path: Path) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from service.schemes.rules import items_of, translate
+from service.schemes.rules import items_of, translate, with_units
 from service.scoring import canonical_json
 from service.scoring.document import read_scheme
 from service.scoring.numbers import format_decimal
@@ -166,7 +166,9 @@ def document_of(rows: VersionRows, *, keys: Keys) -> dict[str, Any]:
                 "aggregation": row["aggregation"],
                 "missingPolicy": row["missing_policy"],
                 "notApplicablePolicy": row["not_applicable_policy"],
-                "rule": translate(rows.rule_of(row), items),
+                "rule": with_units(
+                    translate(rows.rule_of(row), items), {str(key): code for key, code in units.items()}
+                ),
                 "wording": row["wording"],
                 "checkMethod": row["check_method"],
                 "sourceNote": row["source_note"],

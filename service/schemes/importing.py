@@ -19,7 +19,7 @@ from service.errors import ErrorCode, Path
 from service.ids import encode_id
 from service.items import MOST_ITEMS, DataItemSpec, ItemRow, OptionSpec, check_item, insert_items
 from service.schemes.nodes import CategoryPoints, IndicatorSpec, check_indicator, write_nodes
-from service.schemes.rules import RULE_KINDS, References, translate
+from service.schemes.rules import RULE_KINDS, References, translate, with_units
 from service.schemes.settings import (
     DISCLOSED,
     PUBLICATION_KINDS,
@@ -35,6 +35,7 @@ from service.scoring.document import read_scheme
 from service.scoring.numbers import format_decimal
 from service.scoring.quantities import read_quantity
 from service.scoring.reading import Reader, Sink
+from service.scoring.rules.award import AwardRule
 from tenants.database import Transaction
 from tenants.ids import uuid7
 
@@ -183,8 +184,6 @@ def _refuse_unknown(check: Check, document: Mapping[str, Any], scheme: Scheme) -
         rule = node.rule.document() if node.rule is not None else {}
         if rule and rule["kind"] not in RULE_KINDS:
             _unavailable(check, (*here, "rule", "kind"))
-        if rule.get("kind") == "AWARD" and rule.get("groups"):
-            _unavailable(check, (*here, "rule", "groups"))
         levels = node.words.get("reviewLevels")
         if levels is not None and not _review_levels(levels):
             _misshapen(check, (*here, "reviewLevels"))
@@ -273,6 +272,10 @@ async def _units(tx: Transaction, check: Check, scheme: Scheme) -> dict[str, UUI
     for place, node in enumerate(scheme.indicators):
         for at, code in _texts(node.words.get("responsibleUnits")):
             wanted.setdefault(code, ("indicators", str(place), "responsibleUnits", str(at)))
+        for number, group in enumerate(node.rule.groups if isinstance(node.rule, AwardRule) else ()):
+            here = ("indicators", str(place), "rule", "groups", str(number), "responsibleUnits")
+            for at, code in enumerate(group.responsible_units):
+                wanted.setdefault(code, (*here, str(at)))
     return await _by_code(
         tx,
         check,
@@ -379,7 +382,7 @@ def _spec(
         ],
         category_ids=[ids[code] for code in node["categories"] if code in ids],
         aggregation=node["aggregation"],
-        rule=translate(node["rule"], items),
+        rule=with_units(translate(node["rule"], items), {code: str(key) for code, key in units.items()}),
         wording=_word(node, "wording"),
         check_method=_word(node, "checkMethod"),
         source_note=_word(node, "sourceNote"),

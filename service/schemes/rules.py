@@ -165,3 +165,16 @@ def translate(rule: Any, data_items: Mapping[str, str]) -> Any:
         case list():
             return [translate(each, data_items) for each in rule]
     return rule
+
+
+def with_units(rule: Any, units: Mapping[str, str]) -> Any:
+    """The same rule with other keys for the units of its groups of assessors; what has no other key keeps its own."""
+    if not isinstance(rule, Mapping) or rule.get("kind") != "AWARD" or not rule.get("groups"):
+        return rule
+    return {
+        **rule,
+        "groups": [
+            {**group, "responsibleUnits": [units.get(each, each) for each in group.get("responsibleUnits") or ()]}
+            for group in rule["groups"]
+        ],
+    }

@@ -20,7 +20,7 @@ from service.jobs import JobRun
 from service.opening import open_cycle
 from service.reports import Content, EntrySpec
 from service.schemes import IndicatorRow, IndicatorSpec
-from service.schemes.rules import translate
+from service.schemes.rules import translate, with_units
 from tenants.database import Database
 from tenants.ids import uuid7
 from tenants.provisioning import District
@@ -168,7 +168,8 @@ async def course(db: Database, tenant: District, leaves: Mapping[str, Mapping[st
                     code, f"单位{code}", "BRANCH", "root", category_code=category, valid_from="2020-01-01"
                 )
                 for code, category in UNITS.items()
-            ],
+            ]
+            + [directory.UnitRow("zfw", "区委政法委", "DEPARTMENT", "root", valid_from="2020-01-01")],
         )
         rows = await tx.fetch("SELECT id, code FROM org_units WHERE tenant_id = $1", tenant.id)
     world.units = {row["code"]: encode_id("OrgUnit", row["id"]) for row in rows}
@@ -196,8 +197,10 @@ async def course(db: Database, tenant: District, leaves: Mapping[str, Mapping[st
                 code,
                 f"D{place % 2}",
                 weight=str(place % 3 + 1),
-                rule=translate(rule, keys),
-                responsible_unit_ids=[world.units["zzb"]] if rule["kind"] == "AWARD" else [],
+                rule=with_units(
+                    translate(rule, keys), {unit: str(key_of(key, "OrgUnit")) for unit, key in world.units.items()}
+                ),
+                responsible_unit_ids=[world.units[unit] for unit in _responsible(rule)],
             )
             for place, (code, rule) in enumerate(leaves.items())
         ),
@@ -220,6 +223,12 @@ def _item(code: str, **more: Any) -> DataItemSpec:
 
 def _node(code: str, parent: str | None, **more: Any) -> IndicatorRow:
     return IndicatorRow(IndicatorSpec(code=code, name=f"指标{code}", basis="区委文件", **more), parent)
+
+
+def _responsible(rule: Mapping[str, Any]) -> list[str]:
+    if rule["kind"] != "AWARD":
+        return []
+    return [unit for group in rule.get("groups") or () for unit in group["responsibleUnits"]] or ["zzb"]
 
 
 async def _assessor(world: World) -> Actor:
