@@ -45,7 +45,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, EnumMeta
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, dataclass_transform, get_args
 
 import strawberry
 from strawberry import ID, UNSET
@@ -491,7 +491,8 @@ def _input(cls: type[T], *, one_of: bool = False) -> type[T]:
     _prepare(cls)
     for name, annotation in inspect.get_annotations(cls).items():
         attribute = vars(cls).get(name)
-        optional = str(annotation).endswith("| None")
+        # A NewType beside None is not told apart by its text: Python 3.11 writes it as Optional[…].
+        optional = type(None) in get_args(annotation) or str(annotation).endswith("| None")
         if optional and isinstance(attribute, StrawberryField) and attribute.default in (dataclasses.MISSING, UNSET):
             # The printed schema says nothing of a default.
             attribute.default = UNSET if attribute.metadata.get(CLEARABLE) else None

@@ -236,6 +236,17 @@ async def test_a_scheme_is_edited_checked_and_frozen(world: World, caller: Calle
         },
     )
     assert edited["schemeVersion"] == {"version": 4, "label": "2026年版"}
+    # What is left out stays, decimals too.
+    edited = await mutate(
+        caller,
+        "editSchemeVersion",
+        "schemeVersion { version settings { coverageThreshold latePenalty { pointsPerDay } } }",
+        schemeVersionId=version_id,
+        version=4,
+        settings={"skipNotice": False},
+    )
+    kept = edited["schemeVersion"]["settings"]
+    assert kept == {"coverageThreshold": "0.6", "latePenalty": {"pointsPerDay": "0.5"}}
     found = (await caller.ask(EDITOR, id=version_id))["schemeVersion"]
     settings = found["settings"]
     assert (settings["coverageThreshold"], settings["robustnessTolerance"]) == ("0.6", "0.2")
@@ -259,12 +270,12 @@ async def test_a_scheme_is_edited_checked_and_frozen(world: World, caller: Calle
     assert [node["ordinal"] for node in found["indicators"]] == ["", "1", "1.1", "1.2", "2"]
     assert [node["code"] for node in found["root"]["children"]] == ["A", "B"]
     frozen = await mutate(
-        caller, "freezeSchemeVersion", "schemeVersion { state frozenAt }", schemeVersionId=version_id, version=4
+        caller, "freezeSchemeVersion", "schemeVersion { state frozenAt }", schemeVersionId=version_id, version=5
     )
     assert frozen["schemeVersion"]["state"] == "FROZEN"
     assert frozen["schemeVersion"]["frozenAt"]
     refused = await mutate(
-        caller, "editSchemeVersion", "schemeVersion { id }", schemeVersionId=version_id, version=5, fullMarks="1"
+        caller, "editSchemeVersion", "schemeVersion { id }", schemeVersionId=version_id, version=6, fullMarks="1"
     )
     assert (refused["__typename"], refused["code"], refused["state"]) == ("StateError", "ILLEGAL_STATE", "FROZEN")
     assert refused["subject"] == {"__typename": "SchemeVersion", "id": version_id}

@@ -548,14 +548,14 @@ async def test_all_faults_at_once(world: World) -> None:
     assert len(caught.value.issues) == 6
 
 
-async def test_what_can_not_be_collected_yet_is_a_fault(world: World) -> None:
+async def test_a_group_of_assessors_without_units_is_a_fault(world: World) -> None:
     groups = [{"name": "领导", "weight": "1", "method": "MEAN", "responsibleUnits": []}]
     version_id = await world.drafted(
         row("A", points="100", rule=AWARD | {"groups": groups}, responsible_unit_ids=[world.units["zzb"]]),
     )
     found = [fault for fault in (await check(world, version_id)).faults if fault.severity == "FAULT"]
     assert [fault.path for fault in found] == [
-        ("ROOT", "A", "rule", "groups"),
+        ("ROOT", "A", "rule", "groups", "0", "responsibleUnits"),
     ]
 
 
@@ -800,13 +800,11 @@ async def test_files_that_can_not_be_kept_are_refused_with_every_fault(world: Wo
 
     def later(document: Any) -> None:
         document["settings"] |= {"mergePolicy": "MEAN"}
-        document["indicators"][4]["rule"]["groups"] = [{"name": "g", "weight": "1"}]
         document["indicators"][4]["checks"] = ["x", {"left": {}, "comparison": "NEAR", "right": {"numerator": {}}}]
         document["dataItems"][0]["source"] = "SURVEY"
 
     assert set(await refusal(later)) >= {
         "settings/mergePolicy",
-        "indicators/4/rule/groups",
         "indicators/4/checks/0",
         "indicators/4/checks/1/left/numerator",
         "indicators/4/checks/1/comparison",
