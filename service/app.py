@@ -108,6 +108,8 @@ def create_app(settings: Settings, db: Database, graphql: ASGIApp, health: Healt
                 "accept",
                 "accept-language",
                 "if-none-match",
+                "traceparent",
+                "tracestate",
                 "x-request-id",
             ],
             expose_headers=["x-request-id", "server-timing", "content-language", "etag", "retry-after"],

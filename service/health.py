@@ -6,6 +6,7 @@ the migrations of this program; Redis away only delays work, so it is named and 
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
@@ -20,6 +21,10 @@ from tenants.migrate import MISSING_SQL, program_migrations
 
 READY_SECONDS = 2.0
 """How long a check of readiness may take."""
+
+SLOW_SECONDS = 10.0
+"""So long after it was well a check that only takes too long still counts as well: under a load that slows all replicas
+alike, taking one after the other out would leave none."""
 
 logger = logging.getLogger("kaoping.health")
 
@@ -73,6 +78,7 @@ class Health:
         self.ending = ending
         self.needed = dict(needed)
         self.helpful = dict(helpful or {})
+        self._well: dict[str, float] = {}
 
     async def live(self, _: Request) -> Response:
         """Whether the process answers at all."""
@@ -84,7 +90,14 @@ class Health:
             metrics.READY.set(0)
             return answer({"status": "ending", "checks": {}}, 503)
         results = await check_all({**self.needed, **self.helpful})
-        failed = {name for name, result in results.items() if result != "ok"}
+        now = time.monotonic()
+        self._well |= {name: now for name, result in results.items() if result == "ok"}
+        slow = {
+            name
+            for name, result in results.items()
+            if result == TimeoutError.__name__ and now - self._well.get(name, float("-inf")) < SLOW_SECONDS
+        }
+        failed = {name for name, result in results.items() if result != "ok"} - slow
         unready = failed & set(self.needed)
         if failed:
             logger.log(logging.WARNING if unready else logging.INFO, "Not all is well: %s", results)

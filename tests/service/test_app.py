@@ -118,6 +118,23 @@ async def test_metrics_are_shown_on_the_port_of_the_api_where_a_setting_says_so(
             assert ("kaoping_build_info" in response.text) is (status == 200)
 
 
+async def test_a_database_that_is_slow_for_a_moment_is_not_away(
+    client: httpx.AsyncClient, pulse: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Never well before, so nothing speaks for it.
+    pulse.fault = TimeoutError()
+    assert (await client.get("/readyz")).status_code == 503
+    pulse.fault = None
+    assert (await client.get("/readyz")).status_code == 200
+    pulse.fault = TimeoutError()
+    assert (await client.get("/readyz")).json() == {"status": "ready", "checks": {"database": "TimeoutError"}}
+    pulse.fault = ConnectionRefusedError()
+    assert (await client.get("/readyz")).status_code == 503
+    pulse.fault = TimeoutError()
+    monkeypatch.setattr(health, "SLOW_SECONDS", 0.0)
+    assert (await client.get("/readyz")).status_code == 503
+
+
 async def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "READY_SECONDS", 0.01)
 
