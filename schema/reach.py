@@ -205,6 +205,15 @@ def reached_from(
 
     `own` has the aliases: `t` of the parent, `r` of what is reached.
     """
+    origin, conditions = reached(statement, declaration, target, own, source)
+    conditions += extra
+    return f"FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+
+def reached(
+    statement: Statement, declaration: Reach, target: Target, own: Mapping[str, str | Bound], source: Source
+) -> tuple[str, list[str]]:
+    """The FROM item and the conditions of the rows that one parent reaches."""
     r, t = str(own["r"]), str(own["t"])
     if declaration.rows is not None:
         origin = f"({statement.render(declaration.rows, **own)}) {r}"
@@ -217,8 +226,7 @@ def reached_from(
     conditions += [f"{r}.{remote} = {local_sql(t, local, remote, source)}" for local, remote in declaration.on.items()]
     if declaration.where is not None:
         conditions.append(f"({statement.render(declaration.where, **own)})")
-    conditions += extra
-    return f"FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+    return origin, conditions
 
 
 def visibility(statement: Statement, target: Target, alias: str) -> list[str]:

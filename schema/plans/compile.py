@@ -28,7 +28,6 @@ from schema.declarations import (
     Identifier,
     Listing,
     Paged,
-    Reach,
     Reference,
     Relation,
     Variants,
@@ -39,10 +38,10 @@ from schema.plans.arguments import Given, Source
 from schema.plans.collect import Branch, Chosen, Selection
 from schema.plans.paging import page_sql
 from schema.plans.reasons import Unplannable
-from schema.plans.rows import Row
+from schema.plans.rows import Row, Scope, numbered, standing
 from schema.plans.scalars import BLANK, BLANK_END, BLANK_RECORD, FAULT, Written
 from schema.plans.texts import Texts, json_text, quoted
-from schema.reach import Target, is_sql, reached_from, table_of, target_of, visibility
+from schema.reach import Target, is_sql, reached, table_of, target_of, visibility
 from schema.registry import registered
 from schema.rows import Kind
 from schema.sql import Bound, Statement, Viewpoint
@@ -156,7 +155,7 @@ class Compiler:
             return f"coalesce({self.object(named[target.types[0]], row)},{FAULT})"
         kind = row.text(target.variants.by)
         cases = "".join(
-            f" WHEN {quoted(value)} THEN {self.object(named[registered(name)], row)}"
+            f" WHEN {quoted(value)} THEN {self.object(named[registered(name)], row.alone())}"
             for value, name in target.variants.types.items()
         )
         return f"coalesce(CASE {kind}{cases} END,{FAULT})"
@@ -271,31 +270,66 @@ class Compiler:
     # ---- other rows
 
     def relation(self, declaration: Relation, chosen: Chosen, mapped: MappedField, row: Row) -> str:
-        """At most one row."""
+        """At most one row: joined where its key is told, else a sub-select."""
         alias = self.alias()
         target = target_of(mapped, declaration.variants)
-        origin, order = self.origin(declaration, declaration.order, chosen, target, row, alias)
-        made = self.objects(chosen.branches, target, _row(target, alias))
-        return f"(SELECT {made} {origin}{order} LIMIT 1)"
+        table = target.table
+        own = self.own(chosen, row, alias)
+        told = table is not None and declaration.rows is None and set(table.key) <= set(declaration.on.values())
+        if row.scope is not None and table is not None and told and declaration.variants is None:
+            item, conditions = reached(self.statement, declaration, target, own, row.source)
+            # OFFSET keeps it a look-up by key, remembered for rows that share one: as a plain join, all rows of the
+            # tenant could be read and hashed for a page of a hundred.
+            row.scope.joins.append(
+                f" LEFT JOIN LATERAL (SELECT {alias}.* FROM {item} WHERE {' AND '.join(conditions)} OFFSET 0) {alias} "
+                "ON true"
+            )
+            found = Row(alias, table, Scope(row.scope.joins))
+            made = self.objects(chosen.branches, target, found)
+            return f"(CASE WHEN {found.column(table.key[0])} IS NOT NULL THEN {made} END)"
+        scope = Scope()
+        made = self.objects(chosen.branches, target, _row(target, alias, scope))
+        item, conditions = reached(self.statement, declaration, target, own, row.source)
+        return f"(SELECT {made} {_from(item, conditions, scope)}{self.order(declaration.order, own)} LIMIT 1)"
 
     def listing(self, declaration: Listing, chosen: Chosen, mapped: MappedField, row: Row) -> str:
-        """All rows, in order."""
-        alias = self.alias()
+        """All rows, in order: of one row a sub-select, of the rows of a level a level of its own."""
+        alias, level = self.alias(), self.alias("l")
         target = target_of(mapped, declaration.variants)
-        origin, order = self.origin(declaration, declaration.order, chosen, target, row, alias)
-        made = self.objects(chosen.branches, target, _row(target, alias))
-        return (
-            f"('['||coalesce((SELECT string_agg({made},',') "
-            f"FROM (SELECT {alias}.* {origin}{order} LIMIT {declaration.limit}) {alias}),'')||']')"
+        own = self.own(chosen, row, alias)
+        item, conditions = reached(self.statement, declaration, target, own, row.source)
+        origin = _from(item, conditions, Scope())
+        rows = f"SELECT {alias}.* {origin}{self.order(declaration.order, own)} LIMIT {declaration.limit}"
+        above = row.scope if row.scope is not None and row.scope.level is not None else None
+        scope = Scope([], level, above.levels if above else [])
+        if above is None:
+            made = self.objects(chosen.branches, target, _row(target, alias, scope))
+            if not scope.joins:
+                # Of a sub-select alone the order is kept.
+                return f"('['||coalesce((SELECT string_agg({made},',') FROM ({rows}) {alias}),'')||']')"
+            levels, origin = standing(numbered(rows, alias), alias, scope)
+            return f"('['||coalesce(({levels}SELECT string_agg({made},',' ORDER BY {alias}.__n) {origin}),'')||']')"
+        # The rows of one parent stand together, in their order, so the numbers do as well.
+        above.levels.append(
+            f"{level} AS (SELECT {row.alias}.__n AS __up, {alias}.*, row_number() OVER () AS __n "
+            f"FROM {above.level} {row.alias} CROSS JOIN LATERAL ({rows}) {alias})"
         )
+        made = self.objects(chosen.branches, target, _row(target, alias, scope))
+        lists = self.alias("x")
+        above.joins.append(
+            f" LEFT JOIN (SELECT {alias}.__up, string_agg({made},',' ORDER BY {alias}.__n) AS j "
+            f"FROM {level} {alias}{''.join(scope.joins)} GROUP BY {alias}.__up) {lists} "
+            f"ON {lists}.__up = {row.alias}.__n"
+        )
+        return f"('['||coalesce({lists}.j,'')||']')"
 
-    def origin(
-        self, declaration: Reach, order: str | None, chosen: Chosen, target: Target, row: Row, alias: str
-    ) -> tuple[str, str]:
-        """FROM and WHERE of the rows that a row reaches, and their ORDER BY."""
-        own: dict[str, str | Bound] = {**self.places(chosen), "t": row.alias, "r": alias}
-        origin = reached_from(self.statement, declaration, target, own, row.source, ())
-        return origin, f" ORDER BY {self.statement.render(order, **own)}" if order else ""
+    def own(self, chosen: Chosen, row: Row, alias: str) -> dict[str, str | Bound]:
+        """Places of a field that reaches rows: its arguments, and the aliases."""
+        return {**self.places(chosen), "t": row.alias, "r": alias}
+
+    def order(self, order: str | None, own: Mapping[str, str | Bound]) -> str:
+        """ORDER BY."""
+        return f" ORDER BY {self.statement.render(order, **own)}" if order else ""
 
     def by_ids(self, name: str, chosen: Chosen, mapped: MappedField, row: Row) -> str:
         """The rows whose keys an array names."""
@@ -367,8 +401,13 @@ class Compiler:
         return f"{self.statement.render(table.name)} {alias}{joint}{' AND '.join(conditions)}"
 
 
-def _row(target: Target, alias: str) -> Row:
-    return Row(alias, target.table or Kind.QUERY)
+def _row(target: Target, alias: str, scope: Scope | None = None) -> Row:
+    return Row(alias, target.table or Kind.QUERY, scope)
+
+
+def _from(item: str, conditions: Sequence[str], scope: Scope) -> str:
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"FROM {item}{''.join(scope.joins)}{where}"
 
 
 def _leaf(chosen: Chosen, sql: str, *, document: bool) -> Written:

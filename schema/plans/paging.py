@@ -13,7 +13,7 @@ from schema.mapping import MappedField
 from schema.paging import PagePlan
 from schema.plans.arguments import Source
 from schema.plans.collect import Branch, Chosen
-from schema.plans.rows import Row
+from schema.plans.rows import Row, Scope, numbered, standing
 from schema.plans.scalars import FAULT, Written
 from schema.plans.texts import Texts, json_text
 from schema.reach import Target, reached_from, target_of
@@ -47,6 +47,7 @@ class _Page:
         (self.branch,) = chosen.branches
         self.alias = compiler.alias()
         self.page = compiler.alias("p")
+        self.scope = Scope(level=compiler.alias("l"))
         self.aggregates: dict[str, str] = {}
         """Columns of the page's one row, each SQL by its name."""
 
@@ -72,7 +73,8 @@ class _Page:
         if not self.aggregates:
             return texts.sql()
         columns = ", ".join(f"{sql} AS {name}" for sql, name in self.aggregates.items())
-        return f"(SELECT {texts.sql()} FROM (SELECT {columns} FROM ({self.rows()}) {self.alias}) {self.page})"
+        levels, origin = standing(self.rows(), self.alias, self.scope)
+        return f"(SELECT {texts.sql()} FROM ({levels}SELECT {columns} {origin}) {self.page})"
 
     def aggregate(self, sql: str) -> str:
         """A column of the page's one row."""
@@ -89,14 +91,14 @@ class _Page:
                 case "cursor":
                     texts.written(Written(self.cursor(), bare=True), nullable=False)
                 case "node":
-                    row = Row(self.alias, self.target.table or Kind.QUERY)
+                    row = Row(self.alias, self.target.table or Kind.QUERY, self.scope)
                     texts.expression(self.compiler.objects(each.branches, self.target, row))
                 case _:
                     texts.literal(json_text(branch.name))
         texts.literal("}" if branch.chosen else "{}")
-        order = f" ORDER BY {self.alias}.__place DESC" if self.plan.backward else ""
-        within = f" FILTER (WHERE {self.alias}.__place <= {self.size})" if self.looks_ahead else ""
-        return f"string_agg(coalesce({texts.sql()},{FAULT}),','{order}){within}"
+        order = f"{self.alias}.__n{' DESC' if self.plan.backward else ''}"
+        within = f" FILTER (WHERE {self.alias}.__n <= {self.size})" if self.looks_ahead else ""
+        return f"string_agg(coalesce({texts.sql()},{FAULT}),',' ORDER BY {order}){within}"
 
     def page_info(self, texts: Texts, branch: Branch) -> None:
         """Flags and cursors."""
@@ -143,7 +145,7 @@ class _Page:
         order = order_by(plan.keys, expressions, backward=plan.backward)
         limit = f"{self.size} + 1" if self.looks_ahead else self.size
         found = f"SELECT {alias}.*{columns} {origin} ORDER BY {order} LIMIT {limit}"
-        return f"SELECT {alias}.*, row_number() OVER () AS __place, count(*) OVER () AS __places FROM ({found}) {alias}"
+        return numbered(f"SELECT {alias}.*, count(*) OVER () AS __all FROM ({found}) {alias}", alias)
 
     def origin(self, alias: str, *, cursors: bool = False, extra: Sequence[str] = ()) -> tuple[str, list[str]]:
         """FROM and WHERE of all rows under the filter, and their sort keys; with `cursors`, those between them only."""
@@ -188,8 +190,8 @@ class _Page:
     def at_edge(self, sql: str, *, last: bool) -> str:
         """A value of the page's last row as it is shown, or of its first; NULL where the page is empty."""
         alias = self.alias
-        place = f"least({alias}.__places, {self.size})" if last != self.plan.backward else "1"
-        return self.aggregate(f"(array_agg({sql}) FILTER (WHERE {alias}.__place = {place}))[1]")
+        place = f"least({alias}.__all, {self.size})" if last != self.plan.backward else "1"
+        return self.aggregate(f"(array_agg({sql}) FILTER (WHERE {alias}.__n = {place}))[1]")
 
     def more(self, *, backward: bool) -> str:
         """Whether rows follow the page; backward, whether rows come before it."""

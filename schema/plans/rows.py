@@ -1,9 +1,24 @@
-"""A row within a statement (语句中的行)."""
+"""A row within a statement, and what can be joined to it (语句中的行)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from schema.plans.texts import quoted
 from schema.rows import Kind, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The FROM in which a row stands.
+
+    A row of another table that belongs to it is joined there, so that PostgreSQL may look up many at once. Where the
+    rows are a level of their own, `level` is its name: the lists below them are read for all of them together.
+    """
+
+    joins: list[str] = field(default_factory=list)
+    level: str | None = None
+    levels: list[str] = field(default_factory=list)
+    """The levels below it, as items of WITH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +28,8 @@ class Row:
     alias: str
     """Of its table or query; for a document, SQL for its JSON."""
     source: Source
+    scope: Scope | None = None
+    """None where nothing can be joined to it: it may not be there, or it is a document."""
 
     def column(self, name: str) -> str:
         """SQL for a column, or for the JSON under a document's key."""
@@ -23,3 +40,20 @@ class Row:
     def text(self, name: str) -> str:
         """SQL for a column as it is, or for the text under a document's key."""
         return f"({self.alias} ->> {quoted(name)})" if self.source is Kind.DOCUMENT else self.column(name)
+
+    def alone(self) -> Self:
+        """The same row, to which nothing can be joined."""
+        return replace(self, scope=None)
+
+
+def numbered(rows: str, alias: str) -> str:
+    """Rows with their place, from 1, in `__n`."""
+    return f"SELECT {alias}.*, row_number() OVER () AS __n FROM ({rows}) {alias}"
+
+
+def standing(rows: str, alias: str, scope: Scope) -> tuple[str, str]:
+    """WITH and FROM for rows that are numbered, and all that stands below and beside them."""
+    joins = "".join(scope.joins)
+    if not scope.levels:
+        return "", f"FROM ({rows}) {alias}{joins}"
+    return f"WITH {', '.join([f'{scope.level} AS ({rows})', *scope.levels])} ", f"FROM {scope.level} {alias}{joins}"
