@@ -12,6 +12,7 @@ from schema.endpoint import Enter, GraphQLEndpoint
 from schema.execution import Engine
 from schema.graphiql import GraphiQL
 from schema.options import EndpointOptions
+from schema.plans.checks import hold_against_catalogue
 from schema.published import PublishedBoards
 from schema.schema import build_schema
 from schema.sockets import Sockets
@@ -33,6 +34,13 @@ def create_graphql(settings: Settings, db: Database) -> ASGIApp:
     enter = Entrance(settings, db)
     options = options_of(settings)
     return join(build_schema(), enter, options, lambda app, engine: PublishedBoards(app, engine, enter, db, options))
+
+
+async def open_graphql(settings: Settings, db: Database) -> ASGIApp:
+    """The same, once the database is known to be as the types declare; raises CatalogueMismatch."""
+    if settings.plans:
+        await hold_against_catalogue(build_schema(), db)
+    return create_graphql(settings, db)
 
 
 def join(

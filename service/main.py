@@ -21,10 +21,10 @@ from tenants.database import Database
 async def compose(settings: Settings, db: Database, health: Health) -> ASGIApp:
     """The application: what Kaoping does, with the GraphQL endpoint over it."""
     # Loaded by the one command that serves: building the schema takes longer than most commands take altogether.
-    from schema.asgi import create_graphql
+    from schema.asgi import open_graphql
     from service.app import create_app
 
-    return create_app(settings, db, create_graphql(settings, db), health)
+    return create_app(settings, db, await open_graphql(settings, db), health)
 
 
 def check_documents(settings: Settings) -> None:

@@ -29,6 +29,15 @@ class UnsafeRole(Exception):
     """The database role is not bound by row-level security; the program refuses to start."""
 
 
+class CatalogueMismatch(Exception):
+    """The database is not as the program declares; the program refuses to start. Each fault names its field."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = list(faults)
+        lines = "".join(f"\n  - {fault}" for fault in faults)
+        super().__init__(f"The database does not fit this version of the program. Run: kaoping migrate{lines}")
+
+
 class Transaction:
     """An open transaction of one tenant.
 

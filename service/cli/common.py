@@ -26,7 +26,7 @@ from service.errors import Invalid, KaopingError
 from service.scoring.text import Text
 from service.serving import CannotListen
 from service.settings import Settings, SettingsError
-from tenants.database import Database, Transaction, UnsafeRole
+from tenants.database import CatalogueMismatch, Database, Transaction, UnsafeRole
 from tenants.migrate import RolesMissing, migrate
 from tenants.provisioning import ProvisioningError
 
@@ -65,7 +65,14 @@ class Commands(click.Group):
             raise Failure(f"The database refused: {error}") from error
         except redis.RedisError as error:
             raise Failure(f"Redis refused: {error}") from error
-        except (embedded.EmbeddedError, ProvisioningError, RolesMissing, UnsafeRole, CannotListen) as error:
+        except (
+            embedded.EmbeddedError,
+            ProvisioningError,
+            RolesMissing,
+            UnsafeRole,
+            CatalogueMismatch,
+            CannotListen,
+        ) as error:
             raise Failure(str(error)) from error
         except BrokenPipeError:
             # Whoever reads our output has heard enough; click ends quietly.
