@@ -58,6 +58,8 @@ class Connection:
                 self.missing = int(length[1]) + len(head) + 4
             elif _CHUNKED.search(head):
                 self.missing = -1
+            elif head[9:12] == b"304":
+                self.missing = len(head) + 4
             else:
                 raise ConnectionError("An answer tells no length.")
         self.parts.append(part)

@@ -1,5 +1,6 @@
 """The processes that are measured: started, waited for, weighed, and stopped (被测进程)."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -61,6 +62,10 @@ class Server:
                     sums[name.lower()] += int(rest.split()[0]) / 1024
         return {name: round(value, 1) for name, value in sums.items()}
 
+    def cpu_ms(self) -> float:
+        """CPU time of the process and its children so far."""
+        return sum(map(_cpu_ms, [self.process.pid, *_children(self.process.pid)]))
+
     def stop(self) -> None:
         """End it, and wait until it has ended."""
         if self.process.poll() is None:
@@ -73,17 +78,41 @@ class Server:
 
 
 def _children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_children(int(child))]
+    """Processes below one; whichever ends meanwhile is left out."""
+    found: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += [int(child), *_children(int(child))]
     return found
+
+
+def _cpu_ms(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def database_cpu_ms(data: Path) -> float:
+    """CPU time of the embedded PostgreSQL so far; a backend that ends takes its own along."""
+    postmaster = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
+    total = _cpu_ms(postmaster)
+    for pid in _children(postmaster):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += _cpu_ms(pid)
+    return total
 
 
 def kaoping(name: str, environment: Mapping[str, str]) -> Server:
     """`kaoping serve`, as it is."""
     port = free_port()
     return Server(name, [sys.executable, "-m", "service.main", "serve", "--port", str(port)], port, environment)
+
+
+def bare_app(environment: Mapping[str, str]) -> Server:
+    """The least that can answer; `BENCH_ASKED` says what."""
+    port = free_port()
+    words = [sys.executable, "-m", "tests.bench.bare_app"]
+    return Server("bare", words, port, {**environment, "PORT": str(port)}, HERE.parents[1])
 
 
 NPM_MISSING = "PostGraphile is left out: it is installed by npm, which is not on this machine (apt install npm)."

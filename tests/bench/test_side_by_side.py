@@ -7,6 +7,7 @@ ratio is told where the two answers differ in content. The table is printed and 
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
 import statistics
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg
 import httpx
@@ -32,8 +34,9 @@ from tenants.database import Database
 from tenants.migrate import migrate
 from tenants.provisioning import create_tenant
 from tests.bench.measured_district import Measured, build
-from tests.bench.questions import KAOPING_SAVE, POSTGRAPHILE_SAVE, QUESTIONS, Question, Side, same
-from tests.bench.running import BUILD, HERE, Server, kaoping, postgraphile
+from tests.bench.questions import BOARD, KAOPING_SAVE, POSTGRAPHILE_SAVE, QUESTIONS, Question, Side, same
+from tests.bench.running import BUILD, HERE, Server, bare_app, database_cpu_ms, kaoping, postgraphile
+from tests.bench.telling import report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.bench]
 
@@ -101,6 +104,11 @@ def generate(port: int, connections: Sequence[Sequence[bytes]], seconds: float |
     counted: Json = json.loads(done.stdout)
     assert not counted["failed"], (counted["failed"], base64.b64decode(counted["last"])[:2000])
     return counted
+
+
+def sha256(text: str) -> str:
+    """The hash of a document."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def answer(port: int, token: str, body: Json) -> Json:
@@ -180,9 +188,19 @@ def bench(durable: Settings, districts: tuple[Measured, Measured]) -> Iterator[B
     """All servers, each one process."""
     large, small = districts
     bench = Bench(durable, large, small)
+    # One line per request is the default of neither's rival.
     environment = {**durable.environment(), "KAOPING_LOG_LEVEL": "warning"}
+    BUILD.mkdir(exist_ok=True)
+    manifest = BUILD / "bench-documents.json"
+    manifest.write_bytes(orjson.dumps({sha256(BOARD.kaoping.document): BOARD.kaoping.document}))
+    asked = {
+        "query": BOARD.kaoping.document,
+        "variables": BOARD.kaoping.variables(large),
+        "token": bench.token("organiser", large),
+    }
     try:
-        bench.servers["kaoping"] = kaoping("kaoping", environment)
+        bench.servers["kaoping"] = kaoping("kaoping", {**environment, "KAOPING_TRUSTED_DOCUMENTS": str(manifest)})
+        bench.servers["bare"] = bare_app({**environment, "BENCH_ASKED": orjson.dumps(asked).decode()})
         bench.servers["without plans"] = kaoping("without-plans", {**environment, "KAOPING_PLANS": "false"})
         try:
             bench.servers["postgraphile"] = postgraphile(
@@ -198,7 +216,7 @@ def bench(durable: Settings, districts: tuple[Measured, Measured]) -> Iterator[B
     finally:
         for server in bench.servers.values():
             server.stop()
-        report(bench)
+        report(bench.rows, bench.notes)
 
 
 # --- rounds
@@ -207,25 +225,37 @@ def bench(durable: Settings, districts: tuple[Measured, Measured]) -> Iterator[B
 def rounds(bench: Bench, row: Json, asked: Mapping[str, Sequence[Sequence[bytes]]]) -> None:
     """Ask each server in turn, five times over, in rotating order; medians go into the row."""
     names = list(asked)
-    counted: dict[str, list[float]] = {name: [] for name in names}
+    counted: dict[str, list[Json]] = {name: [] for name in names}
     for name in names:
         generate(bench.servers[name].port, asked[name], 0.5)
     for number in range(ROUNDS):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            counted[name].append(generate(bench.servers[name].port, asked[name], SECONDS)["per_second"])
-    row["per_second"] = {
-        name: {"median": statistics.median(found), "low": min(found), "high": max(found)}
-        for name, found in counted.items()
-    }
+            counted[name].append(measured(bench, name, asked[name], SECONDS))
+    add(bench, row, counted)
+
+
+def measured(
+    bench: Bench, name: str, connections: Sequence[Sequence[bytes]], seconds: float | None, contains: str = ""
+) -> Json:
+    """One round of one server, with the CPU that it and the database took for each request."""
+    server = bench.servers[name]
+    before = server.cpu_ms(), database_cpu_ms(bench.settings.data)
+    found = generate(server.port, connections, seconds, contains)
+    after = server.cpu_ms(), database_cpu_ms(bench.settings.data)
+    found["cpu_ms"], found["database_ms"] = ((b - a) / found["count"] for a, b in zip(before, after, strict=True))
+    return found
+
+
+def add(bench: Bench, row: Json, counted: Mapping[str, list[Json]]) -> None:
+    """Medians, and the spread of what is told."""
+    row["servers"] = {}
+    for name, found in counted.items():
+        each = row["servers"][name] = {
+            key: statistics.median(one[key] for one in found)
+            for key in ("per_second", "p50_ms", "p99_ms", "cpu_ms", "database_ms")
+        }
+        each["low"], each["high"] = (take(one["per_second"] for one in found) for take in (min, max))
     bench.rows.append(row)
-
-
-def ratio(row: Json, above: str, below: str) -> float | None:
-    """How many times faster; None where one of them was not measured."""
-    found = row["per_second"]
-    if above not in found or below not in found:
-        return None
-    return float(found[above]["median"] / found[below]["median"])
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
@@ -234,17 +264,43 @@ def test_question(bench: Bench, question: Question) -> None:
     told: dict[str, Json] = {}
     token = bench.token(question.who, bench.large)
     for name, server in bench.servers.items():
+        if name == "bare" and question is not BOARD:
+            continue
         side = bench.side(name, question)
         body = {"query": side.document, "variables": side.variables(bench.large)}
         told[name] = answer(server.port, token, body)
         assert not told[name].get("errors"), told[name]
         asked[name] = [[post(server.port, token, body)]] * CONNECTIONS
-    assert told["kaoping"] == told["without plans"]
+    assert told["kaoping"] == told["without plans"] == told.get("bare", told["kaoping"])
     row: Json = {"name": question.name, "goal": question.goal, "bytes": len(orjson.dumps(told["kaoping"]))}
     if "postgraphile" in told:
         # No ratio of answers that say different things.
         assert same(question, told["kaoping"], told["postgraphile"]), (told["kaoping"], told["postgraphile"])
     rounds(bench, row, asked)
+
+
+def test_published_board_from_memory(bench: Bench) -> None:
+    """GET with a trusted document's hash, the token checked; against PostGraphile's answer to the same board."""
+    variables = BOARD.kaoping.variables(bench.large)
+    token = bench.token("organiser", bench.large)
+    query = {"documentId": f"sha256:{sha256(BOARD.kaoping.document)}", "variables": orjson.dumps(variables).decode()}
+    address = f"/graphql?{urlencode(query)}"
+    server = bench.servers["kaoping"]
+    headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
+    kept = [httpx.get(f"http://127.0.0.1:{server.port}{address}", headers=headers) for _ in range(3)][-1]
+    fresh = answer(server.port, token, {"query": BOARD.kaoping.document, "variables": variables})
+    assert kept.json() == fresh
+    assert "etag" in kept.headers
+    asked = {"kaoping": [[get(server.port, token, address)]] * CONNECTIONS}
+    if "postgraphile" in bench.servers:
+        side = BOARD.postgraphile
+        body = {"query": side.document, "variables": side.variables(bench.large)}
+        rival = bench.servers["postgraphile"].port
+        assert same(BOARD, fresh, answer(rival, token, body))
+        asked["postgraphile"] = [[post(rival, token, body)]] * CONNECTIONS
+    rounds(bench, {"name": "published board from memory, token checked", "goal": 50.0}, asked)
+    known = get(server.port, token, address)[:-2] + f"If-None-Match: {kept.headers['etag']}\r\n\r\n".encode()
+    rounds(bench, {"name": "the same, which the browser has (304)"}, {"kaoping": [[known]] * CONNECTIONS})
 
 
 def test_large_and_small(bench: Bench) -> None:
@@ -273,7 +329,7 @@ def test_saving_a_value(bench: Bench) -> None:
     mine = {name: [next(tasks) for _ in range(CONNECTIONS)] for name in names}
     versions = dict.fromkeys((task for each in mine.values() for task in each), 0)
     token = bench.token("secretary", bench.large)
-    counted: dict[str, list[float]] = {name: [] for name in names}
+    counted: dict[str, list[Json]] = {name: [] for name in names}
 
     def save(name: str, task: uuid.UUID) -> bytes:
         seen, number = versions[task], f"{versions[task] % 10_000 / 100:.2f}"
@@ -290,14 +346,10 @@ def test_saving_a_value(bench: Bench) -> None:
             count = SAVES if number >= 0 else 20
             sent = [[save(name, task) for _ in range(count)] for task in mine[name]]
             # What was refused has no version, in either server.
-            found = generate(bench.servers[name].port, sent, None, '"version":')
+            found = measured(bench, name, sent, None, '"version":')
             if number >= 0:
-                counted[name].append(found["per_second"])
-    medians = {
-        name: {"median": statistics.median(found), "low": min(found), "high": max(found)}
-        for name, found in counted.items()
-    }
-    bench.rows.append({"name": "saveEntries, one value", "goal": 1.3, "per_second": medians})
+                counted[name].append(found)
+    add(bench, {"name": "saveEntries, one value", "goal": 1.3}, counted)
 
 
 async def test_the_same_was_written(bench: Bench, durable: Settings) -> None:
@@ -329,46 +381,3 @@ def test_memory(bench: Bench) -> None:
     bench.rows.append(
         {"name": "memory of the process, MiB", "memory": {n: server.memory() for n, server in bench.servers.items()}}
     )
-
-
-# --- telling
-
-
-def report(bench: Bench) -> None:
-    """Print the table and write it down."""
-    lines = [
-        "",
-        f"{'requests per second':<52}{'Kaoping':>16}{'no plans':>10}{'PostGraphile':>16}{'ratio':>8}{'goal':>7}",
-    ]
-    for row in bench.rows:
-        if "per_second" in row:
-            found = row["per_second"]
-            row["ratio"] = ratio(row, "kaoping", "postgraphile")
-            cells = [
-                _spread(found.get("kaoping")),
-                _plain(found.get("without plans")),
-                _spread(found.get("postgraphile")),
-            ]
-            told = f"{row['ratio']:.1f}" if row["ratio"] else "-"
-            lines.append(f"{row['name']:<52}{cells[0]:>16}{cells[1]:>10}{cells[2]:>16}{told:>8}{row['goal']:>7}")
-        elif "times" in row:
-            lines.append(f"{row['name']:<94}{row['times']:>8.2f}{'< ' + str(row['most']):>7}")
-        else:
-            told = ", ".join(f"{n} RSS {m['rss']:.0f} PSS {m['pss']:.0f}" for n, m in row["memory"].items())
-            lines.append(f"{row['name']:<52}{told}")
-    lines += bench.notes
-    print("\n".join(lines))
-    BUILD.mkdir(exist_ok=True)
-    document = {"rows": bench.rows, "notes": bench.notes, "rounds": ROUNDS, "connections": CONNECTIONS}
-    (BUILD / "bench.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-
-
-def _spread(found: Mapping[str, float] | None) -> str:
-    if found is None:
-        return "-"
-    half = (found["high"] - found["low"]) / 2 / found["median"] * 100
-    return f"{found['median']:,.0f} ±{half:.0f}%"
-
-
-def _plain(found: Mapping[str, float] | None) -> str:
-    return "-" if found is None else f"{found['median']:,.0f}"
