@@ -99,8 +99,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture
-async def loaded(db: Database, owner_url: str, environment: dict[str, str]) -> Loaded:
+async def loaded(request: pytest.FixtureRequest, db: Database, owner_url: str, environment: dict[str, str]) -> Loaded:
     """Made by SQL, opened by a worker."""
+    if request.node.get_closest_marker("long"):
+        # These take longer than a test may that hangs.
+        faulthandler.cancel_dump_traceback_later()
     district = await create_tenant(
         owner_url,
         code=f"load-{time.monotonic_ns()}",
@@ -290,8 +293,6 @@ async def test_one_of_two_processes_ends_and_nothing_is_dropped(
 @pytest.mark.long
 async def test_memory_stays_flat_over_ten_minutes(db: Database, loaded: Loaded, environment: dict[str, str]) -> None:
     rate, minutes = 30, 10
-    # It takes longer than a test may that hangs.
-    faulthandler.cancel_dump_traceback_later()
     async with two(environment) as apis, balancing(apis) as wire:
         traffic = Traffic(loaded, apis)
         held: list[list[int]] = []
