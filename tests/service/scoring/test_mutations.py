@@ -11,6 +11,7 @@ from service.scoring import compute
 from service.scoring.quantities import Ratio
 from service.scoring.result import CategoryRun
 from service.scoring.whole import Whole, quotient
+from tests.service.scoring import test_events, test_tree
 from tests.service.scoring.agreement import disagreements, scheme_of
 from tests.service.scoring.cases import Case, snapshot_of
 
@@ -108,3 +109,36 @@ def test_floats_settle_most_totals_and_whole_numbers_the_rest() -> None:
         settled += sum(run.settled for run in result.runs)
         total += len(case.units)
     assert 0 < settled < total / 2
+
+
+def float_places(patch: pytest.MonkeyPatch) -> None:
+    """Places are the floor of a product of floats: 0.29 × 100 is 28.999…"""
+    patch.setattr("service.scoring.grades.places_of", lambda grade, base: int(float(grade.share or 0) * base))
+
+
+def float_coverage(patch: pytest.MonkeyPatch) -> None:
+    """Coverage is a sum of floats: 0.1 + 0.7 is below 0.8."""
+
+    def low(run: CategoryRun, threshold: Fraction | None) -> Any:
+        shares = [float(run.tree.nodes[place].share) for place in run.tree.leaves]
+        given = [run.leaves[place].states == 0 for place in run.tree.leaves]
+        summed = sum(share * mask for share, mask in zip(shares, given, strict=True))
+        return np.asarray(summed < float(threshold or 0))
+
+    patch.setattr("service.scoring.engine._low_coverage", low)
+
+
+@pytest.mark.parametrize(
+    ("fault", "directed"),
+    [
+        (float_places, test_events.test_quotas_are_reckoned_exactly),
+        (float_coverage, test_tree.test_coverage_is_summed_exactly_and_never_rounded_up),
+    ],
+)
+def test_what_chance_does_not_find_a_directed_test_does(
+    fault: Callable[[pytest.MonkeyPatch], None], directed: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directed()
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        directed()
