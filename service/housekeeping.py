@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from service import idempotency, outbox
+from service import idempotency, outbox, what_ifs
 from service.jobs import KINDS, JobRun
 from service.settings import Settings
 from tenants.database import Transaction
@@ -50,10 +50,16 @@ async def outbox_events(tx: Transaction, _settings: Settings) -> int:
     return await outbox.purge(tx)
 
 
+async def trials(tx: Transaction, _settings: Settings) -> int:
+    """What-ifs after their week (试算)."""
+    return await what_ifs.forget(tx)
+
+
 DUTIES: Final[dict[str, Duty]] = {
     "idempotency_keys": idempotency_keys,
     "finished_jobs": finished_jobs,
     "outbox_events": outbox_events,
+    "what_ifs": trials,
 }
 """What is done in each round, by name."""
 

@@ -115,7 +115,6 @@ async def start_what_if(
                 check.add(ErrorCode.INVALID, _place(fault, places), fault.text, fault.hint)
     check.done()
     assert wanted is not None
-    await tx.execute("DELETE FROM what_ifs WHERE tenant_id = $1 AND expires_at < now()", tx.tenant_id)
     key = uuid7()
     job_id = await jobs.request(
         tx, actor, WHAT_IF, subject=("WhatIf", key), dedupe_key=f"what-if {key}", arguments=WhatIfArguments(key)
@@ -227,6 +226,11 @@ def _kept(value: Value) -> dict[str, Any]:
 
 
 # --- the job ---
+
+
+async def forget(tx: Transaction) -> int:
+    """Throw trials away that have had their days; how many."""
+    return await tx.execute("DELETE FROM what_ifs WHERE tenant_id = $1 AND expires_at < now()", tx.tenant_id)
 
 
 async def compute_what_if(run: JobRun) -> None:

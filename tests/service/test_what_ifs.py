@@ -232,6 +232,8 @@ async def test_trials_are_thrown_away_after_their_time(given: Course) -> None:
             tx.tenant_id,
         )
     new = await start(given, run_id, weights=[WeightSpec("D0", "3")])
+    async with given.world.db.transaction(given.tenant.id) as tx:
+        assert await what_ifs.forget(tx) == 1
     assert [row["id"] for row in await rows_of(given, "SELECT id FROM what_ifs WHERE tenant_id = $1")] == [new]
     assert await rows_of(given, "SELECT id FROM what_if_changes WHERE tenant_id = $1") == []
 
