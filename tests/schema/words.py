@@ -1,9 +1,10 @@
 """A small schema that uses every word of `schema.mapping`, over queries instead of tables (测试用类型)."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -19,6 +20,7 @@ from schema.mapping import (
     by_id,
     by_ids,
     column,
+    computed,
     condition,
     connection,
     described,
@@ -163,6 +165,20 @@ class Box(Place):
 PLACES = Variants("kind", {"SHELF": "Shelf", "BOX": "Box"})
 
 
+async def _loud(_context: Any, books: Sequence[Mapping[str, Any]]) -> Sequence[str | None]:
+    if any(book["title"] == "中庸" for book in books):
+        raise ValueError("That one is never loud.")
+    return [None if book["title"] == "大学" else f"{book['title']}！" for book in books]
+
+
+async def _outlines(_context: Any, books: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+    return [[{"name": book["title"], "pages": len(book["title"])}, {"name": "末", "pages": 0}] for book in books]
+
+
+async def _worth(_context: Any, books: Sequence[Mapping[str, Any]]) -> Sequence[Decimal]:
+    return [Decimal(book["price"]) * 2 for book in books]
+
+
 @table(BOOKS, plural="books")
 class Book(Node):
     """A book."""
@@ -181,6 +197,9 @@ class Book(Node):
         arguments=[Argument("part", int, "What is taken off.")],
     )
     shout: str = expression("Title, and in which language it was asked.", "{t}.title || '!' || {language}")
+    loud: str | None = computed("Title, loud.", _loud, needs=["title"])
+    outline: list[Chapter] = computed("What Python says of it.", _outlines, needs=["title"])
+    worth: Decimal = computed("Twice its price.", _worth, sql="jsonb_build_object('price', {t}.price::text)")
     promised: str = expression("Never null, or so it says.", "nullif({t}.title, '大学')")
     share: int = expression("Fails for a book of two volumes.", "1 / ({t}.volume - 2)")
     place: Place | None = document("Where it is.", variants=PLACES)

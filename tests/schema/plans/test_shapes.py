@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import strawberry
 
+from schema.asgi import options_of
+from service.settings import Settings
 from tenants.provisioning import District
 from tests.schema.conftest import Caller, MakeCaller
 from tests.schema.plans.conftest import Both
@@ -196,6 +198,23 @@ async def test_a_null_where_there_must_be_none_is_told_by_the_stock_executor(
 async def test_what_the_database_refuses_is_told_by_the_stock_executor(library: Both, administrator: Caller) -> None:
     body = await library.ask(administrator, BOOK % "title share", {"id": _id("Book", ONE)}, fallback="database")
     assert body["errors"][0]["extensions"]["code"] == "INTERNAL"
+
+
+async def test_what_python_reckons_is_filled_in(library: Both, administrator: Caller) -> None:
+    selection = "loud worth outline { name pages label } again: loud picked { favourite { loud worth } }"
+    body = await library.ask(administrator, BOOK % selection, {"id": _id("Book", ONE)})
+    assert body["data"]["book"]["loud"] == "论语！"
+    assert body["data"]["book"]["outline"][0] == {"name": "论语", "pages": 2, "label": "论语：2"}
+    await library.ask(administrator, BOOK % selection, {"id": _id("Book", THREE)})
+    await library.ask(administrator, "{ books { edges { node { worth outline { name } } } } }")
+    body = await library.ask(administrator, BOOK % "title loud", {"id": _id("Book", FOUR)}, fallback="computed")
+    assert body["data"]["book"] == {"title": "中庸", "loud": None}
+
+
+async def test_plans_can_be_switched_off(library: Both, settings: Settings) -> None:
+    assert library.stock.plans is None
+    assert options_of(settings).plans
+    assert not options_of(settings.model_copy(update={"plans": False})).plans
 
 
 async def test_languages_are_parameters(library: Both, administrator: Caller) -> None:
