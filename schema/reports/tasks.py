@@ -186,11 +186,13 @@ class Task(Node):
     unit: "CycleUnit" = relation("The unit it is about.", on={"cycle_unit_id": "id"})
     data_item: "DataItem" = relation(
         "What is asked, as the cycle's scheme version pinned it.",
-        rows="""SELECT px.* FROM cycles pc
+        rows="""SELECT pi.tenant_id, pi.data_item_id AS id, pi.code, pi.name, di.name_key, pi.definition, pi.type,
+                       pi.unit_of_measure, pi.scale, pi.minimum, pi.maximum, pi.options, pi.source, pi.personal,
+                       di.active, di.version
+                FROM cycles pc
                 JOIN scheme_version_items pi ON pi.tenant_id = pc.tenant_id
                      AND pi.scheme_version_id = pc.scheme_version_id AND pi.data_item_id = {t}.data_item_id
-                JOIN data_items di ON di.tenant_id = pi.tenant_id AND di.id = pi.data_item_id
-                CROSS JOIN LATERAL jsonb_populate_record(di, to_jsonb(pi) - 'position') px
+                LEFT JOIN data_items di ON di.tenant_id = pi.tenant_id AND di.id = pi.data_item_id
                 WHERE pc.tenant_id = {tenant} AND pc.id = {t}.cycle_id""",
     )
     period: str | None = expression("Such as 2026-03 or 2026-Q1; null where asked once.", "NULL::text")

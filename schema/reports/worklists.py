@@ -8,7 +8,7 @@ WORKLIST = f"""{{r}}.id IN (
     SELECT wt.id FROM grants gg
     JOIN cycle_unit_ancestors wa ON wa.tenant_id = gg.tenant_id AND wa.ancestor_id = gg.unit_id
     JOIN cycle_units wu ON wu.tenant_id = wa.tenant_id AND wu.id = wa.cycle_unit_id
-    JOIN cycles wc ON wc.tenant_id = wu.tenant_id AND wc.id = wu.cycle_id AND {_ACTIVE}
+         AND wu.cycle_id = ANY (ARRAY(SELECT wc.id FROM cycles wc WHERE wc.tenant_id = {{tenant}} AND {_ACTIVE}))
     JOIN tasks wt ON wt.tenant_id = wu.tenant_id AND wt.cycle_unit_id = wu.id AND wt.filler = 'UNIT'
          AND wt.state IN {WRITABLE_STATES}
     WHERE {HELD} AND gg.role = 'SECRETARY' AND {TASK_NARROWED.replace("{t}", "wt")}
@@ -22,7 +22,8 @@ WORKLIST = f"""{{r}}.id IN (
          AND wt.filler = 'RESPONSIBLE_UNIT' AND wt.state IN {WRITABLE_STATES}
     WHERE {HELD} AND gg.role = 'ASSESSOR' AND {TASK_NARROWED.replace("{t}", "wt")}
       AND NOT {OWN_UNIT.replace("{t}", "wt")})"""
-"""Of a task {{r}}: the viewer has to fill it. Starts from the viewer's grants, so that it costs what there is to do."""
+"""Of a task {{r}}: the viewer has to fill it. Starts from the viewer's grants and the active cycles, so that it costs
+what there is to do, however many years lie behind."""
 
 OWN_REPORTS = f"""{{r}}.cycle_unit_id IN (
     SELECT wu.id FROM grants gg

@@ -10,8 +10,8 @@ CREATE OR REPLACE VIEW bench.worklist WITH (security_invoker = true) AS
         SELECT wt.id FROM public.grants gg
         JOIN public.cycle_unit_ancestors wa ON wa.tenant_id = gg.tenant_id AND wa.ancestor_id = gg.unit_id
         JOIN public.cycle_units wu ON wu.tenant_id = wa.tenant_id AND wu.id = wa.cycle_unit_id
-        JOIN public.cycles wc ON wc.tenant_id = wu.tenant_id AND wc.id = wu.cycle_id
-             AND wc.state IN ('OPEN', 'REVIEWING')
+             AND wu.cycle_id = ANY (ARRAY(SELECT wc.id FROM public.cycles wc
+                 WHERE wc.tenant_id = current_setting('app.tenant_id')::uuid AND wc.state IN ('OPEN', 'REVIEWING')))
         JOIN public.tasks wt ON wt.tenant_id = wu.tenant_id AND wt.cycle_unit_id = wu.id AND wt.filler = 'UNIT'
              AND wt.state IN ('OPEN', 'DRAFTED', 'RETURNED')
         WHERE gg.tenant_id = current_setting('app.tenant_id')::uuid

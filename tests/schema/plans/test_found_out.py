@@ -52,6 +52,12 @@ def unescaped(named: Any, sql: str) -> Written:
     return Written(f"'\"'||({sql})::text||'\"'") if "to_json" in written.json else written
 
 
+def reached_by_all(statement: Any, declaration: Any, target: Target, *rest: Any) -> tuple[str, list[str]]:
+    """The same, in the parts that levels are made of."""
+    table = target.table and replace(target.table, visible=None)
+    return reached(statement, declaration, replace(target, table=table), *rest)
+
+
 BROKEN: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "an order is turned around": (
         paging,
