@@ -26,6 +26,10 @@ from tenants.database import Database
 FINISH_SECONDS = 25
 """How long requests under way may still take once the process closes."""
 
+IDLE_SECONDS = 75
+"""How long an idle connection is kept: longer than what stands in front keeps it (ingresses and load balancers: 60 s),
+so that they never send a request into a connection that is being closed here."""
+
 SOCKET_SECONDS = 10.0
 """How much of that WebSockets may take to close."""
 
@@ -69,6 +73,7 @@ async def serve_api(settings: Settings, db: Database, app: ASGIApp, listener: so
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=FINISH_SECONDS,
         )
         await _Server(config, health.ending, settings.drain).serve(sockets=[listener])

@@ -226,6 +226,20 @@ async def test_what_runs_on_a_socket_is_answered_before_it_is_closed(start: Star
     assert await asyncio.to_thread(program.ends) == 0
 
 
+@pytest.mark.long
+@pytest.mark.anyio
+async def test_an_idle_connection_outlives_what_a_load_balancer_keeps(start: Start) -> None:
+    address = await asyncio.to_thread(served, start("serve", "--port", "0"))
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for idle in (0, 62):
+        await asyncio.sleep(idle)
+        writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        await reader.readuntil(b"}")
+    writer.close()
+
+
 @pytest.mark.anyio
 async def test_a_second_signal_spares_the_wait(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAOPING_DRAIN_SECONDS", "60")
