@@ -118,6 +118,9 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
             if now >= end or not connection.send():
                 waiting -= 1
     took = time.perf_counter() - begun
+    poll.close()
+    for each in connections:
+        each.socket.close()
     ordered = sorted(latencies)
     return {
         "count": len(ordered),

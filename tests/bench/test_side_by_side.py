@@ -7,6 +7,7 @@ ratio is told where the two answers differ in content. The table is printed and 
 
 import asyncio
 import base64
+import faulthandler
 import hashlib
 import json
 import os
@@ -138,6 +139,8 @@ def durable() -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def districts(durable: Settings) -> tuple[Measured, Measured]:
     """A large district and a small one."""
+    # It takes longer than a test may that hangs.
+    faulthandler.cancel_dump_traceback_later()
     return asyncio.run(_loaded(durable))
 
 

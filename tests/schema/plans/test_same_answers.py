@@ -1,5 +1,6 @@
 """Plans and stock resolvers give the same answers: operations of every shape, seen by everybody (结果一致)."""
 
+import faulthandler
 import itertools
 from collections import Counter
 from collections.abc import Sequence
@@ -149,6 +150,8 @@ async def test_operations(drawn: Drawn, compared: Compared) -> None:
 @settings(DETERMINED, max_examples=4500)
 @given(drawn=drawn())
 async def test_many_operations(drawn: Drawn, compared: Compared) -> None:
+    # All of them take longer than a test may that hangs.
+    faulthandler.cancel_dump_traceback_later()
     await compared.one(drawn)
 
 
