@@ -105,9 +105,9 @@ def _graded(code: str) -> str:
 
 
 _NODES = f"""SELECT {{t}}.id AS standing_id, ni.id AS indicator_id, ni.leaf, ni.print_order,
-        (nv.v ->> 'score')::numeric AS score,
-        (nv.v ->> 'marks')::numeric AS marks, nv.v ->> 'state' AS value_state,
-        (nv.v ->> 'coverage')::numeric AS coverage,
+        (nv.v ->> 1)::numeric AS score,
+        (nv.v ->> 2)::numeric AS marks, nv.v ->> 3 AS value_state,
+        (nv.v ->> 4)::numeric AS coverage,
         coalesce((SELECT (pc.v ->> 'points')::numeric FROM jsonb_array_elements(ni.points_by_category) pc(v)
                   WHERE pc.v ->> 'category' = {{t}}.category_id::text), ni.points) AS full_marks,
         (SELECT nd.exact FROM standing_dimensions nd WHERE nd.tenant_id = {{tenant}} AND nd.standing_id = {{t}}.id
@@ -117,7 +117,7 @@ _NODES = f"""SELECT {{t}}.id AS standing_id, ni.id AS indicator_id, ni.leaf, ni.
     JOIN ranking_runs nr ON nr.tenant_id = {{tenant}} AND nr.id = {{t}}.run_id
     JOIN cycles nc ON nc.tenant_id = {{tenant}} AND nc.id = nr.cycle_id
     JOIN indicators ni ON ni.tenant_id = {{tenant}} AND ni.scheme_version_id = nc.scheme_version_id
-         AND ni.code = nv.v ->> 'code'
+         AND ni.code = nv.v ->> 0
     WHERE sd.tenant_id = {{tenant}} AND sd.standing_id = {{t}}.id
       AND ({OWN} OR (ni.depth = 1 AND {published("dimensions")}))"""
 

@@ -13,6 +13,7 @@ import orjson
 from service.rankings.gradebook import CURRENT_GRADE
 from service.rankings.grading import Graded, graded, write_grades
 from service.rankings.snapshot import RunInput
+from service.scoring.numbers import format_rational
 from service.scoring.result import Result
 from tenants.database import Transaction
 from tenants.ids import uuid7s
@@ -48,7 +49,7 @@ def rows_of(given: RunInput, result: Result) -> Rows:
         [unit.id for unit in units],
         [unit.category_id for unit in units],
         position,
-        best_first(exacts),
+        best_first(result.exact_fractions()),
         totals,
         exacts,
         ranks,
@@ -83,9 +84,8 @@ def _vetoes(given: RunInput, result: Result) -> list[str]:
     return found
 
 
-def best_first(exacts: Sequence[str | None]) -> list[int | None]:
+def best_first(values: Sequence[Fraction | None]) -> list[int | None]:
     """Places 0, 1, … by exact value, the best first; equals share a place, None has none."""
-    values = [None if text is None else Fraction(text) for text in exacts]
     # Correctly rounded, so floats order all but near equals; those are told apart by the fractions behind them.
     keys = [None if value is None else (value.numerator / value.denominator, value) for value in values]
     ranked = sorted((i for i, key in enumerate(keys) if key is not None), key=lambda i: keys[i] or (0, 0), reverse=True)
@@ -97,9 +97,10 @@ def best_first(exacts: Sequence[str | None]) -> list[int | None]:
 
 
 def _dimension(result: Result, given: RunInput, code: str, place: int) -> list[Any]:
-    exacts = result.node_exacts(code)
+    exacts = result.node_fractions(code)
     applies = result.node_applies(code)
-    full = [_full_marks(given, code, unit.category) for unit in given.units]
+    full_marks = {category: _full_marks(given, code, category) for category in set(given.snapshot.categories)}
+    full = [full_marks[category] for category in given.snapshot.categories]
     return [
         given.indicators[code],
         place,
@@ -108,7 +109,7 @@ def _dimension(result: Result, given: RunInput, code: str, place: int) -> list[A
         result.node_scores(code),
         result.node_marks(code),
         full,
-        exacts,
+        [None if value is None else format_rational(value) for value in exacts],
         result.node_states(code),
         _coverages(result, code),
     ]
@@ -127,23 +128,28 @@ def _full_marks(given: RunInput, code: str, category: str) -> str | None:
 
 
 def _nodes(result: Result, given: RunInput) -> list[str]:
-    """Per unit one JSON list of all nodes below the root, in print order: code, score, marks, state, coverage."""
+    """Per unit one JSON list of all nodes below the root, in print order: [code, score, marks, state, coverage].
+
+    Written by hand: decimals and names of states have nothing to escape.
+    """
     columns: list[list[str]] = []
     for code in result.node_codes[1:]:
-        # Decimals and names of states have nothing to escape.
-        head = f'{{"code":{orjson.dumps(code).decode()},"score":'
+        own = orjson.dumps(code).decode().replace("%", "%%")
         columns.append(
             [
-                f'{head}{"null" if score is None else f"{QUOTE}{score}{QUOTE}"},"marks":'
-                f'{"null" if marks is None else f"{QUOTE}{marks}{QUOTE}"},"state":"{state}","coverage":"{coverage}"}}'
-                if applies
-                else ""
-                for applies, score, marks, state, coverage in zip(
+                text if applies else ""
+                for applies, text in zip(
                     result.node_applies(code),
-                    result.node_scores(code),
-                    result.node_marks(code),
-                    result.node_states(code),
-                    _coverages(result, code),
+                    map(
+                        f'[{own},%s,%s,"%s","%s"]'.__mod__,
+                        zip(
+                            _quoted(result.node_scores(code)),
+                            _quoted(result.node_marks(code)),
+                            result.node_states(code),
+                            _coverages(result, code),
+                            strict=True,
+                        ),
+                    ),
                     strict=True,
                 )
             ]
@@ -151,7 +157,8 @@ def _nodes(result: Result, given: RunInput) -> list[str]:
     return [f"[{','.join(filter(None, nodes))}]" for nodes in zip(*columns, strict=True)]
 
 
-QUOTE = '"'
+def _quoted(decimals: Sequence[str | None]) -> list[str]:
+    return ["null" if text is None else f'"{text}"' for text in decimals]
 
 
 # The name of the grade that a standing {p} had, by the version of its own cycle.

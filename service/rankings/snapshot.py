@@ -6,21 +6,20 @@ It speaks in codes, as scheme files do, so that it can be scored again without t
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from service import schemes
 from service.events.states import event_code
 from service.rankings.gradebook import previous_grades
+from service.rankings.settled import AWARD_SCALE, Item, Leaf, Places, Settled, read_leaf
 from service.reports.rights import placed
 from service.reviews.groups import AWARDS
 from service.scoring import ENGINE_VERSION, Event, ItemColumn, Snapshot, State
@@ -30,13 +29,6 @@ from tenants.database import Transaction
 
 FORMAT = "kaoping-snapshot/1"
 """Name and version of the snapshot's form."""
-
-UNREVIEWED = 9
-"""Of an assessment that waits for review: it counts as missing, and the run says how many there are."""
-
-_STATE = f"""CASE state WHEN 'ACCEPTED' THEN {State.GIVEN:d} WHEN 'ADJUSTED' THEN {State.GIVEN:d}
-    WHEN 'REJECTED' THEN {State.REJECTED:d} WHEN 'NOT_APPLICABLE' THEN {State.NOT_APPLICABLE:d}
-    WHEN 'READY' THEN {UNREVIEWED} ELSE {State.MISSING:d} END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +43,6 @@ class RunUnit:
     category_position: int
     parent: str | None
     """Code of the unit above."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A leaf to load: its items in the order in which assessments settle them."""
-
-    id: UUID
-    code: str
-    kind: str
-    carries_over: bool
-    items: tuple["Item", ...]
-    groups: tuple[str, ...] = ()
-    """Names of the groups of assessors, where several award."""
-
-    @property
-    def award(self) -> bool:
-        """Whether an assessor awards its marks."""
-        return self.kind == "AWARD"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A data item as the frozen version pinned it."""
-
-    id: UUID
-    code: str
-    type: str
-    scale: int
-    options: tuple[str, ...]
-
-    @property
-    def plain(self) -> bool:
-        """Whether one number says it all."""
-        return self.type in ("NUMBER", "INTEGER", "YES_NO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +82,19 @@ async def load(tx: Transaction, cycle_id: UUID) -> RunInput:
     states: dict[str, States] = {}
     unreviewed = missing = 0
     for leaf in leaves:
-        found = await _leaf_row(tx, cycle_id, leaf)
-        at = places.of(found["units"] or b"")
-        raw = np.full(len(units), State.MISSING, np.int64)
-        raw[at] = found["states"] or []
-        unreviewed += int((raw[at] == UNREVIEWED).sum())
-        missing += int((raw[at] == State.MISSING).sum())
-        state = np.where(raw == UNREVIEWED, State.MISSING, raw).astype(np.uint8)
-        states[leaf.code] = state
-        values = [_spread(found[f"v{n}"] or [], at, len(units)) for n in range(max(1, len(leaf.items)))]
+        found = await read_leaf(tx, cycle_id, leaf, places)
+        unreviewed += found.unreviewed
+        missing += found.missing
+        states[leaf.code] = found.states
         if leaf.groups:
             for name, column in (await _group_awards(tx, cycle_id, leaf, units)).items():
                 group_awards[leaf.code, name] = column
-        elif leaf.kind == "AWARD":
-            awards[leaf.code] = ItemColumn(state, _whole(values[0]), scale=_AWARD_SCALE)
-        for item, given in zip(leaf.items, values, strict=False):
+        elif leaf.award:
+            awards[leaf.code] = ItemColumn(found.states, found.values[0].numbers, scale=AWARD_SCALE)
+        for item, given in zip(leaf.items, found.values, strict=False):
             if leaf.kind == "IMPROVEMENT":
                 previous[item.code] = await before.column(item, len(units))
-            column = _column(item, state, given)
+            column = _column(item, found.states, given)
             if leaf.carries_over:
                 column = _carry(item, column, given, await before.values(item))
             if (column.state == State.CARRIED).any():
@@ -370,34 +323,7 @@ async def _leaves(tx: Transaction, version_id: UUID, document: dict[str, Any]) -
     ]
 
 
-_AWARD_SCALE = 12
-"""Decimal places that awarded marks are kept with."""
-
-
-async def _leaf_row(tx: Transaction, cycle_id: UUID, leaf: Leaf) -> asyncpg.Record:
-    """One row of arrays over the units that the leaf applies to, in one order; `units` are their ids, 16 bytes each."""
-    if leaf.kind == "AWARD":
-        values = [f"trim_scale(marks * 10::numeric ^ {_AWARD_SCALE})::text"]
-    else:
-        values = [_value_sql(item, position) for position, item in enumerate(leaf.items)] or ["NULL::text"]
-    columns = "".join(f", {sql} AS v{n}" for n, sql in enumerate(values))
-    gathered = "".join(f", array_agg(v{n}) AS v{n}" for n in range(len(values)))
-    # Ordered as the index is: one pass over it, and no sorting.
-    row = await tx.fetchrow(
-        f"""
-        SELECT string_agg(uuid_send(cycle_unit_id), ''::bytea) AS units, array_agg(state) AS states{gathered}
-        FROM (SELECT cycle_unit_id, {_STATE} AS state{columns} FROM assessments
-              WHERE tenant_id = $1 AND cycle_id = $2 AND indicator_id = $3 ORDER BY cycle_unit_id) leaf
-        """,
-        tx.tenant_id,
-        cycle_id,
-        leaf.id,
-    )
-    assert row is not None
-    return row
-
-
-async def _group_awards(tx: Transaction, cycle_id: UUID, leaf: Leaf, units: Sequence[RunUnit]) -> dict[str, ItemColumn]:
+async def _group_awards(tx: Transaction, cycle_id: UUID, leaf: Leaf, units: list[RunUnit]) -> dict[str, ItemColumn]:
     """Single awards of each group, of the units whose leaf is settled."""
     rows = await tx.fetch(
         placed(
@@ -415,47 +341,16 @@ async def _group_awards(tx: Transaction, cycle_id: UUID, leaf: Leaf, units: Sequ
     for row in rows:
         held[row["group_name"]].setdefault(row["cycle_unit_id"], []).append(row["marks"])
     return {
-        name: ItemColumn.of_scores([own.get(unit.id) for unit in units], scale=_AWARD_SCALE)
+        name: ItemColumn.of_scores([own.get(unit.id) for unit in units], scale=AWARD_SCALE)
         for name, own in held.items()
     }
 
 
-class Places:
-    """Finds units by their ids, many at a time."""
-
-    def __init__(self, ids: Sequence[UUID]) -> None:
-        keys = np.frombuffer(b"".join(key.bytes for key in ids), _KEY)
-        self._order = np.argsort(keys)
-        self._sorted = keys[self._order]
-
-    def of(self, ids: bytes) -> NDArray[np.int64]:
-        """Places of the units whose ids these are, 16 bytes each."""
-        return self._order[np.searchsorted(self._sorted, np.frombuffer(ids, _KEY))]
-
-
-_KEY = np.dtype([("high", ">u8"), ("low", ">u8")])
-
-
-def _spread(values: list[str | None], at: NDArray[np.int64], count: int) -> list[str | None]:
-    """One value per unit, None where the leaf does not apply."""
-    if len(values) == count and bool((at[1:] > at[:-1]).all()):
-        return values
-    wide: list[str | None] = [None] * count
-    for place, value in zip(at.tolist(), values, strict=True):
-        wide[place] = value
-    return wide
-
-
-def _value_sql(item: Item, position: int) -> str:
-    """A settled value as text: a whole number of the item's smallest step, or the JSON of its parts."""
+def _column(item: Item, state: States, given: Settled) -> ItemColumn:
+    state = np.where((state <= State.CARRIED) & ~given.there, State.MISSING, state).astype(np.uint8)
     if item.plain:
-        return f"trim_scale(settled_numbers[{position + 1}] * 10::numeric ^ {item.scale})::text"
-    return f"(settled_details -> {position})::text"
-
-
-def _column(item: Item, state: Any, values: list[str | None]) -> ItemColumn:
-    given = [value is not None for value in values]
-    state = np.where((state <= State.CARRIED) & ~np.array(given, bool), State.MISSING, state).astype(np.uint8)
+        return ItemColumn(state, given.numbers, scale=item.scale)
+    values = given.texts
     states = [State(value) for value in state.tolist()]
     match item.type:
         case "COUNTS":
@@ -469,15 +364,11 @@ def _column(item: Item, state: Any, values: list[str | None]) -> ItemColumn:
             gone = np.array([each is None for each in chosen], bool) & (state <= State.CARRIED)
             state = np.where(gone, State.MISSING, state).astype(np.uint8)
             return ItemColumn(state, whole_numbers([each or 0 for each in chosen]))
-    return ItemColumn(state, _whole(values), scale=item.scale)
+    raise ValueError(f"a data item of type {item.type}")
 
 
 def _detail(value: str | None, key: str) -> Any:
     return None if value is None else (orjson.loads(value) or {}).get(key)
-
-
-def _whole(values: list[str | None] | None) -> Any:
-    return whole_numbers([0 if value is None else int(value) for value in values or ()])
 
 
 class _Before:
@@ -529,7 +420,7 @@ class _Before:
             return ItemColumn.absent(count)
         if item.plain:
             return ItemColumn.of(values, scale=max(item.scale, _places(values)))
-        return _column(item, np.zeros(count, np.uint8), values)
+        return _column(item, np.zeros(count, np.uint8), Settled.of_texts(values))
 
 
 def _places(values: Iterable[str | None]) -> int:
@@ -537,7 +428,7 @@ def _places(values: Iterable[str | None]) -> int:
     return max((len(value.partition(".")[2]) for value in values if value is not None), default=0)
 
 
-def _carry(item: Item, column: ItemColumn, given: list[str | None], before: list[str | None]) -> ItemColumn:
+def _carry(item: Item, column: ItemColumn, given: Settled, before: list[str | None]) -> ItemColumn:
     """The column with the last cycle's values in place of missing ones (上期结转)."""
     use = (column.state == State.MISSING) & np.array([value is not None for value in before] or [False], bool)
     if not use.any():
@@ -545,7 +436,7 @@ def _carry(item: Item, column: ItemColumn, given: list[str | None], before: list
     taken = [value if wanted else None for wanted, value in zip(use.tolist(), before, strict=True)]
     state = np.where(use, State.CARRIED, column.state).astype(np.uint8)
     if not item.plain:
-        return _column(item, state, [old or own for old, own in zip(taken, given, strict=True)])
+        return _column(item, state, Settled.of_texts([old or own for old, own in zip(taken, given.texts, strict=True)]))
     # The item may have had more decimal places then.
     scale = max(column.scale, _places(taken))
     own = column.numbers.astype(object) * 10 ** (scale - column.scale)

@@ -26,6 +26,9 @@ from service.scoring.totals import Tail
 from service.scoring.tree import Tree
 from service.scoring.whole import Mask, Whole
 
+MOST_WRITTEN = 100_000
+"""Texts of numbers that are kept to be used again."""
+
 Index = NDArray[np.intp]
 Numbers = NDArray[Any]
 
@@ -106,6 +109,7 @@ class Result:
         self.grading = grading
         self._where: dict[int, tuple[CategoryRun, int]] | None = None
         self._whole: tuple[list[Fraction | None]] | None = None
+        self._written: dict[int, _Written] = {}
 
     # Totals and ranks
 
@@ -162,7 +166,7 @@ class Result:
         for run in self.runs:
             total = sum(run.tree.coverage_weights)
             found[run.index] = _shares(run.covered, total, places).array(len(run.index))
-        return [text or "" for text in _decimals(found, places)]
+        return [text or "" for text in self._decimals(found, places)]
 
     def grades(self) -> list[str | None]:
         """Code of the computed grade (测算等次); None for none."""
@@ -211,7 +215,7 @@ class Result:
         found: list[str] = [""] * len(self.units)
         for run in self.runs:
             counts = round_exact(part(run.tail), Whole.of(run.tail.unit), self.places).array(len(run.index))
-            for unit, text in zip(run.index.tolist(), _decimals(counts, self.places), strict=True):
+            for unit, text in zip(run.index.tolist(), self._decimals(counts, self.places), strict=True):
                 found[unit] = text
         return found
 
@@ -303,7 +307,9 @@ class Result:
             if total:
                 there[run.index] = True
                 numbers[run.index] = _shares(covered, total, places).array(len(run.index))
-        return [text if shown else None for text, shown in zip(_decimals(numbers, places), there.tolist(), strict=True)]
+        return [
+            text if shown else None for text, shown in zip(self._decimals(numbers, places), there.tolist(), strict=True)
+        ]
 
     def node_exact(self, code: str, unit: int) -> Fraction | None:
         """Exact score of one node and unit, 0 to 100; None where it has none."""
@@ -335,8 +341,12 @@ class Result:
             self._where = {int(at): (run, place) for run in self.runs for place, at in enumerate(run.index.tolist())}
         return self._where[unit]
 
+    def _decimals(self, numbers: Numbers, places: int) -> list[str]:
+        written = self._written.setdefault(places, _Written(places))
+        return [written[number] for number in numbers.tolist()]
+
     def _texts(self, numbers: Numbers, there: Mask) -> list[str | None]:
-        texts: list[str | None] = list(_decimals(numbers, self.places))
+        texts: list[str | None] = list(self._decimals(numbers, self.places))
         if not there.all():
             for unit in np.flatnonzero(~there).tolist():
                 texts[unit] = None
@@ -348,8 +358,15 @@ def _shares(covered: Whole, total: int, places: int) -> Whole:
     return covered * scale // max(total, 1)
 
 
-def _decimals(numbers: Numbers, places: int) -> list[str]:
-    """Many whole numbers of 10**-places as text; equal ones are written once."""
-    listed = numbers.tolist()
-    known = {number: format_scaled(number, places) for number in set(listed)}
-    return [known[number] for number in listed]
+class _Written(dict[int, str]):
+    """Whole numbers of 10**-places as text: a million scores are some ten thousand numbers."""
+
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self.places = places
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= MOST_WRITTEN:
+            self.clear()
+        text = self[number] = format_scaled(number, self.places)
+        return text

@@ -91,7 +91,10 @@ class StandingDimension(Model):
 
 
 class StandingDetail(Model):
-    """Scores of all other nodes and leaves of a standing, as one JSON text in print order."""
+    """Scores of all other nodes and leaves of a standing, as one JSON text in print order.
+
+    Each is a list: code, score, marks, state, coverage.
+    """
 
     tenant_id = fields.UUIDField()
     standing_id = fields.UUIDField(primary_key=True)

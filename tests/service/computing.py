@@ -149,7 +149,14 @@ class Course:
                 tx.tenant_id,
                 run_id,
             )
-        return {row["code"]: (row["exact"], {n["code"]: n for n in orjson.loads(row["nodes"])}) for row in rows}
+        names = ("score", "marks", "state", "coverage")
+        return {
+            row["code"]: (
+                row["exact"],
+                {code: dict(zip(names, own, strict=True)) for code, *own in orjson.loads(row["nodes"])},
+            )
+            for row in rows
+        }
 
 
 async def course(db: Database, tenant: District, leaves: Mapping[str, Mapping[str, Any]], **settings: Any) -> Course:
