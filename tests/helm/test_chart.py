@@ -161,7 +161,7 @@ def test_a_pod_has_longer_to_end_than_it_drains(manifests: list[Manifest]) -> No
     for part, pod in pods(manifests):
         if part == "api":
             drain = float(variables(pod)["KAOPING_DRAIN_SECONDS"]["value"])
-            assert pod["terminationGracePeriodSeconds"] > drain + FINISH_SECONDS
+            assert pod["terminationGracePeriodSeconds"] > drain + FINISH_SECONDS + 10
         if part == "worker":
             assert pod["terminationGracePeriodSeconds"] > DRAIN_SECONDS + 5
 
@@ -238,7 +238,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("a digest that is none", {"image": {"digest": "sha256:12"}}, "digest"),
     ("an ingress without host", {"ingress": {"enabled": True}}, "host"),
     ("a worker killed before it drained", {"worker": {"terminationGracePeriodSeconds": 20}}, "terminationGracePeriod"),
-    ("an API killed before it drained", {"api": {"drainSeconds": 30}}, "terminationGracePeriod"),
+    ("an API killed before it drained", {"api": {"drainSeconds": 15}}, "terminationGracePeriod"),
     ("more at least than at most", {"api": {"autoscaling": {"minReplicas": 9}}}, "maxReplicas"),
 ]  # fmt: skip
 
