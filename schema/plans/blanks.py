@@ -15,7 +15,7 @@ from graphql import GraphQLLeafType
 
 from schema.context import Context
 from schema.declarations import Computed
-from schema.plans.compile import Blank
+from schema.plans.plan import Blank
 from schema.plans.reasons import Unplannable
 from schema.plans.scalars import BLANK, BLANK_END, BLANK_RECORD
 

@@ -32,7 +32,8 @@ from schema.mapping import MappedField
 from schema.paging import conditions_of, plan_page
 from schema.plans.arguments import Given, Source
 from schema.plans.collect import BACKREF, Branch, Chosen, Site
-from schema.plans.compile import ROOT, Compiler, Sight
+from schema.plans.compile import ROOT, Compiler
+from schema.plans.plan import Sight
 from schema.plans.rows import Row
 from schema.reach import reached_from, table_of, target_of
 from schema.registry import registered

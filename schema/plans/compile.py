@@ -12,7 +12,6 @@ from typing import Any, cast
 from graphql import (
     GraphQLLeafType,
     GraphQLList,
-    GraphQLNamedType,
     GraphQLNonNull,
     get_named_type,
     get_nullable_type,
@@ -37,6 +36,7 @@ from schema.plans import scalars
 from schema.plans.arguments import Given, Source
 from schema.plans.collect import Branch, Chosen, Selection
 from schema.plans.paging import page_sql
+from schema.plans.plan import DOCUMENTS, LONGEST_STATEMENT, Blank, Plan, Sight
 from schema.plans.reasons import Unplannable
 from schema.plans.rows import Row, Scope, numbered, standing
 from schema.plans.scalars import BLANK, BLANK_END, BLANK_RECORD, FAULT, Written
@@ -47,60 +47,10 @@ from schema.rows import Kind
 from schema.sql import Bound, Statement, Viewpoint
 from service.ids import id_sql
 
-LONGEST_STATEMENT = 256 * 1024
-"""Characters; longer ones are not kept prepared by the pool of connections."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blank:
-    """A computed field's place: the statement leaves the record there, and Python fills in the value."""
-
-    field: MappedField
-    nullable: bool
-    named: GraphQLNamedType
-    below: "Plan | None"
-    """For value objects: the statement that gives the JSON of each of the `documents` that Python reckoned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One statement, where the values of its parameters come from, and the blanks in what it gives."""
-
-    sql: str
-    sources: tuple[Source, ...]
-    blanks: tuple[Blank, ...]
-
-    @property
-    def length(self) -> int:
-        """Characters of SQL in all."""
-        return len(self.sql) + sum(blank.below.length for blank in self.blanks if blank.below)
-
-
 ROOT = Row("", Kind.ROOT)
-
-DOCUMENTS = Source(None, "documents")
-"""The documents that Python reckoned, as JSON texts."""
 
 # The values of a plan's parameters are where the values of each run come from.
 _VIEWPOINT = Viewpoint(*(cast(Any, Source(None, name)) for name in Viewpoint.__dataclass_fields__))
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What of the viewer shapes a statement: a part of every key under which a plan is kept.
-
-    For who sees everything PostgreSQL need not even plan the rules of who may see what. All else of the viewer, its id
-    above all, is a parameter.
-    """
-
-    everything: bool
-    narrowed: bool
-
-    @property
-    def constants(self) -> dict[str, str]:
-        """As places of SQL."""
-        everything = {"all": "true" if self.everything else "false"}
-        return everything if self.narrowed else everything | {"narrowed": "false"}
 
 
 def compile_plan(selection: Selection, given: Sequence[Given], sight: Sight) -> Plan:

@@ -23,7 +23,8 @@ from schema.plans.arguments import Arguments, Given
 from schema.plans.blanks import fill
 from schema.plans.cache import Bounded
 from schema.plans.collect import Branch, Selection, collect, switches
-from schema.plans.compile import DOCUMENTS, Blank, Plan, Sight, compile_plan
+from schema.plans.compile import compile_plan
+from schema.plans.plan import DOCUMENTS, Blank, Plan, Sight
 from schema.plans.reasons import Reason, Unplannable
 from schema.plans.scalars import FAULT_BYTE
 from schema.sql import Viewpoint
@@ -107,16 +108,16 @@ class Plans:
         viewpoint = context.viewpoint
         try:
             data: bytes = await context.db.read(viewpoint.tenant_id, ready.sql, *ready.arguments(viewpoint))
+            if ready.blanks:
+                data = await self._filled(data, ready, context)
+        except Unplannable as fault:
+            self._leave(operation, fault.reason)
+            return None
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if is_passing(error):
                 raise
             logger.warning("A plan of %s was refused: %s", operation.name or "-", error, exc_info=error)
             self._leave(operation, "database")
-            return None
-        try:
-            data = await self._filled(data, ready, context) if ready.blanks else data
-        except Unplannable as fault:
-            self._leave(operation, fault.reason)
             return None
         if FAULT_BYTE in data:
             self._leave(operation, "null")

@@ -10,7 +10,7 @@ import pytest
 
 from schema.context import Context, open_context
 from schema.execution import Engine
-from schema.plans.compile import Sight
+from schema.plans.plan import Sight
 from schema.requests import GraphQLRequest
 from service.access import Actor, authenticate, issue_jwt
 from service.settings import Settings
