@@ -75,6 +75,8 @@ def is_transient(error: BaseException) -> bool:
         (
             asyncpg.PostgresConnectionError,
             asyncpg.InterfaceError,
+            # What asyncpg raises at the rollback after its connection was cut in the middle of a statement.
+            asyncpg.InternalClientError,
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
             asyncpg.TransactionRollbackError,

@@ -15,7 +15,7 @@ from service.embedded.processes import account_for, run
 from service.jobs import MAX_CRASHES
 from tests.e2e.conftest import serving
 from tests.faults.conftest import LEASE_SECONDS
-from tests.faults.standing import Stand
+from tests.faults.standing import Stand, Worker
 
 pytestmark = pytest.mark.anyio
 
@@ -45,22 +45,34 @@ async def test_workers_are_killed_stopped_and_cut_off(stand: Stand, full: bool) 
             await asyncio.sleep(max(0.0, left / (count - number) - 0.002))
 
     async def break_things() -> None:
+        stopped: list[Worker] = []
+
+        async def stop(worker: Worker) -> None:
+            stopped.append(worker)
+            await stand.stop_for(worker, LEASE_SECONDS + 1.5)
+            # It needs a moment to find out what it has lost; then it may be killed like the others.
+            await asyncio.sleep(1)
+            stopped.remove(worker)
+
         async with asyncio.TaskGroup() as beside:
+            what = "STOP"
             while time.monotonic() - begun < seconds:
                 await asyncio.sleep(stand.random.uniform(0.2, 0.8))
-                if not stand.workers:
+                if not (standing := [worker for worker in stand.workers if worker not in stopped]):
                     continue
-                worker = stand.random.choice(stand.workers)
-                match stand.random.choices(("KILL", "STOP", "FLUSH", "CUT"), (6, 3, 1, 2))[0]:
-                    case "KILL":
+                worker = stand.random.choice(standing)
+                match what:
+                    # One is always left to take over.
+                    case "KILL" if len(standing) > 1:
                         await stand.kill(worker)
                         beside.create_task(stand.start())
-                    case "STOP":
-                        beside.create_task(stand.stop_for(worker, LEASE_SECONDS + 1.5))
+                    case "STOP" if len(standing) > 1 and not stopped:
+                        beside.create_task(stop(worker))
                     case "FLUSH":
                         await stand.flush()
                     case "CUT":
                         await stand.terminate_connections()
+                what = stand.random.choices(("KILL", "STOP", "FLUSH", "CUT"), (6, 3, 1, 2))[0]
 
     await all_of(request(), break_things())
     await stand.settled(tenants)
