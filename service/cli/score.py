@@ -152,7 +152,7 @@ def score_command(
       indicator   code of the BONUS, DEDUCTION or VETO leaf, or of one whose events a DEDUCT line counts
       matter      of one matter only the highest counts; empty: a matter of its own
       level       code of the level, for a veto of the ground
-      amount      points, at least 0; empty: those of the level
+      amount      points, where the level lets them vary or there is no level; empty: those of the level
       effect      of a veto, if not the rule's: NO_EXCELLENT, ONE_GRADE_DOWN, LOWEST_GRADE or UNRANKED
       state       proposed, confirmed, rejected or revoked; only confirmed ones count
 

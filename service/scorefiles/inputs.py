@@ -501,6 +501,7 @@ class _Events:
                 self._note(row, Text("分值不能小于0", "the amount must not be below 0"))
         if scheme is not None:
             self._fitting(row, scheme, units, named)
+            self._amount_allowed(row, scheme, amount)
         if len(self.table.faults) == before and state is not None and unit in units.places:
             self.found.append(
                 Event(
@@ -538,6 +539,32 @@ class _Events:
             self._note(row, Text("只有加分和减分事项有分值", "only bonus and deduction have an amount"))
         if row["level"] and not (pot or veto):
             self._note(row, Text("该指标的事项没有级别", "events of this indicator have no level"))
+
+    def _amount_allowed(self, row: Row, scheme: Scheme, amount: Decimal | None) -> None:
+        """An amount of its own only where the level lets it vary, as the API has it."""
+        node = scheme.by_code.get(row["indicator"])
+        if amount is None or amount < 0 or node is None or not isinstance(node.rule, PotRule):
+            return
+        level = node.rule.level(row["level"])
+        if level is None:
+            return
+        given, least, most = show(Fraction(amount)), show(level.points), level.max_points
+        if most is None and amount != level.points:
+            self._note(
+                row,
+                Text(
+                    f"级别“{level.code}”的事项固定为{least}分，不能为{given}",
+                    f"an event of level {level.code} is always worth {least}, not {given}",
+                ),
+            )
+        elif most is not None and not level.points <= amount <= most:
+            self._note(
+                row,
+                Text(
+                    f"级别“{level.code}”的事项应为{least}至{show(most)}分，不能为{given}",
+                    f"an event of level {level.code} is worth {least} to {show(most)}, not {given}",
+                ),
+            )
 
     def _note(self, row: Row, text: Text, hint: Text | None = None) -> None:
         self.table.fault(row.line, text, hint)

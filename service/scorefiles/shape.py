@@ -120,8 +120,9 @@ def _list(schema: Schema, value: list[Any], path: Path) -> Iterator[tuple[Path, 
         most = schema["maxItems"]
         yield path, Text(f"至多{most}项", f"at most {most} entries")
         return
-    for place, entry in enumerate(value):
-        yield from violations(schema.get("items", {}), entry, (*path, str(place)))
+    if "items" in schema:
+        for place, entry in enumerate(value):
+            yield from violations(schema["items"], entry, (*path, str(place)))
 
 
 def _object(schema: Schema, value: dict[str, Any], path: Path) -> Iterator[tuple[Path, Text]]:

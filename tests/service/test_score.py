@@ -22,6 +22,7 @@ from service.scorefiles import misshapen, schema_text
 from service.scoring import RULES, Scheme, compute, dump_scheme, parse_scheme, scheme_document
 from service.scoring.numbers import format_scaled, round_half_up
 from service.scoring.rules.deduct import DeductRule
+from service.scoring.rules.events import PotRule
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.service.drafting import linear, make_world, number, row
@@ -407,6 +408,33 @@ def test_all_faults_of_all_files_at_once(folder: Folder) -> None:
     assert folder.faults("zh-CN")[0] == "u.csv:3: 单位“u1”重复，见第2行"
 
 
+def test_what_is_only_for_print_may_nest_as_it_likes(folder: Folder) -> None:
+    what = document(leaf({"kind": "YES_NO", "dataItem": "ok"}))
+    nested: list[Any] = []
+    for _ in range(600):
+        nested = [nested]
+    what["indicators"][1]["wording"] = nested
+    folder.scheme(what)
+    folder.values(["u1", "ok", "given", "true"])
+    assert folder.result()["u1"]["total"] == "100.00"
+
+
+def test_amounts_are_those_that_the_level_allows(folder: Folder) -> None:
+    levels = [{"code": "省", "points": "2"}, {"code": "区", "points": "0.5", "maxPoints": "1.5"}]
+    bonus = {"kind": "BONUS", "levels": levels, "pot": "加分"}
+    folder.scheme(document(leaf({"kind": "YES_NO", "dataItem": "ok"}), {"rule": bonus}))
+    folder.values(["u1", "ok", "given", "true"])
+    events = [("省", "2"), ("省", "2.00"), ("省", "4.99"), ("省", "0"), ("区", "0.5"), ("区", "1.5"), ("区", "1.51")]
+    folder.events(*(["u1", "L1", "", *each, "", "confirmed"] for each in [*events, ("区", "0.4"), ("", "7")]))
+    assert folder.faults() == [
+        "e.csv:4: an event of level 省 is always worth 2, not 4.99",
+        "e.csv:5: an event of level 省 is always worth 2, not 0",
+        "e.csv:8: an event of level 区 is worth 0.5 to 1.5, not 1.51",
+        "e.csv:9: an event of level 区 is worth 0.5 to 1.5, not 0.4",
+    ]
+    assert folder.faults("zh-CN")[0] == "e.csv:4: 级别“省”的事项固定为2分，不能为4.99"
+
+
 def test_awards_above_full_marks_and_levels_that_do_not_exist_have_their_lines(folder: Folder) -> None:
     bonus = {"kind": "BONUS", "levels": [{"code": "省", "points": "2"}], "pot": "加分"}
     folder.scheme(document(leaf({"kind": "AWARD", "step": "1", "full": "5"}), {"rule": bonus}))
@@ -461,6 +489,7 @@ def test_tables_that_are_none(folder: Folder, content: str | bytes, said: str) -
         ('{"a": 1, "a": 2}', 's.json: the key "a" stands twice in an object'),
         ("[" * 100_000, "s.json"),
         ('{"a":' * 900 + "1" + "}" * 900, "s.json"),
+        ('{"name":' + "[" * 1000 + "]" * 1000 + "}", "s.json"),
         (f'{{"weighting": "RELATIVE", "fullMarks": {"9" * 5000}}}', "s.json"),
         (f'{{"weighting": {"9" * 39}}}', "s.json"),
     ],
@@ -569,6 +598,15 @@ def counted(scheme: Scheme, code: str) -> bool:
     return rule is not None and rule.outside
 
 
+def varies(scheme: Scheme, event: dict[str, Any]) -> bool:
+    """Whether the level lets an event be worth its amount; others are refused in files."""
+    rule = scheme.by_code[event["indicator"]].rule
+    level = rule.level(event.get("level")) if isinstance(rule, PotRule) else None
+    if level is None or event.get("amount") is None:
+        return True
+    return level.points <= Fraction(event["amount"]) <= (level.points if level.max_points is None else level.max_points)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_random_schemes_score_as_in_memory(folder: Folder, seed: int) -> None:
     case = Case(seed)
@@ -588,6 +626,9 @@ def test_random_schemes_score_as_in_memory(folder: Folder, seed: int) -> None:
             for event in unit.events
             if scheme.applies(event["indicator"], unit.category) and counted(scheme, event["indicator"])
         ]
+        for event in unit.events:
+            if not varies(scheme, event):
+                event.pop("amount", None)
         for held in (unit.values, unit.awards):
             for key, (state, value) in held.items():
                 if state == "CARRIED":

@@ -3,7 +3,7 @@
 Source: practice (考核细则), "共5个要点，每缺1个扣相应分".
 
 Each point is a yes-no item with marks of its own (together at most F) or all alike (F ÷ n each). Where only numbers are
-kept: F × clamp(done ÷ asked, 0, 1); nothing asked does not apply.
+kept: F × clamp(done ÷ asked, 0, 1); nothing asked does not apply, and a negative number of either earns 0.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 A line counts a quantity, a shortfall max(0, required − done), or confirmed events; never less than 0, so nothing is
 given back. A part of a unit counts in proportion, as a whole one once started, or not before it is completed. The floor
-is 0, below it only on purpose (倒扣). One unit of a wipe-out line gives 0 for the whole leaf (一票扣完).
+is 0, below it only on purpose (倒扣). Anything above 0 in a wipe-out line gives 0 for the whole leaf (一票扣完).
 A line whose quantity has a denominator of 0 makes the leaf not applicable, or (FULL) takes nothing.
 """
 
