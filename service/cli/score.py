@@ -196,6 +196,12 @@ def score_command(
         score,
     )
 
+    read = [each for each in (scheme, values, units, events) if each is not None]
+    if out is not None and out.is_file() and any(out.samefile(each) for each in read):
+        raise click.BadParameter(
+            f"“{out}”是所读文件之一" if language == "zh-CN" else f"{out} is one of the files that are read",
+            param_hint="--out",
+        )
     try:
         inputs = read_files(Files(scheme, values, units, events))
     except FaultyFilesError as error:

@@ -408,6 +408,17 @@ def test_all_faults_of_all_files_at_once(folder: Folder) -> None:
     assert folder.faults("zh-CN")[0] == "u.csv:3: 单位“u1”重复，见第2行"
 
 
+def test_a_result_is_never_written_over_what_it_comes_from(folder: Folder) -> None:
+    folder.units(["u1", "u1", "c"])
+    (folder.path / "same.csv").symlink_to(folder.path / "u.csv")
+    for name in ("s.json", "v.csv", "u.csv", "same.csv"):
+        before = (folder.path / name).read_bytes()
+        done = folder.run("--out", str(folder.path / name))
+        assert done.exit_code == 2, name
+        assert "is one of the files that are read" in done.stderr
+        assert (folder.path / name).read_bytes() == before
+
+
 def test_what_is_only_for_print_may_nest_as_it_likes(folder: Folder) -> None:
     what = document(leaf({"kind": "YES_NO", "dataItem": "ok"}))
     nested: list[Any] = []
