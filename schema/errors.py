@@ -48,7 +48,7 @@ describe(
     DUPLICATE="Exists already.",
     QUERY_TOO_COMPLEX="The operation costs more than allowed.",
     TOO_LARGE="Body, list or file above its limit.",
-    THROTTLED="Too many requests; see Retry-After.",
+    THROTTLED="Too many at once; the hint says how to go on.",
     TIMEOUT="The operation's time is up.",
     UNAVAILABLE="A part is away; try again.",
     INTERNAL="A fault of ours; quote the request id.",
@@ -112,7 +112,7 @@ class Contact:
 
 @payload
 class AccessError(Error):
-    """FORBIDDEN or UNAUTHENTICATED: seen, but not for this caller to do."""
+    """FORBIDDEN, UNAUTHENTICATED, or THROTTLED: seen, but not for this caller to do, or not yet."""
 
     required_roles: list[Role] = described("Roles of which one would do.")
     contacts: list[Contact] = described("Who can help.")

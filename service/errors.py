@@ -4,6 +4,7 @@ KaopingError
   Invalid              the input breaks rules; carries all its faults at once
   NotFound             no such thing, or not for the caller to see
   AccessDenied         FORBIDDEN or UNAUTHENTICATED
+    Throttled          too many tries to sign in
   IllegalState         ILLEGAL_STATE, DEADLINE_PASSED, WINDOW_CLOSED or UNIT_CLOSED
   VersionConflict      changed by another since it was read
   IdempotencyRefused   IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS
@@ -168,6 +169,23 @@ def unauthenticated(text: Text | None = None) -> AccessDenied:
             en="Get a token with signIn and send it as Authorization: Bearer TOKEN.",
         ),
     )
+
+
+class Throttled(AccessDenied):
+    """Too many tries to sign in, by this name or in this district; `seconds` is how long to wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            Text(zh="登录尝试过于频繁。", en="Too many tries to sign in."),
+            path=("input",),
+            code=ErrorCode.THROTTLED,
+            hint=Text(
+                zh=f"请在{seconds}秒后重试；忘记密码请联系本区系统管理员。",
+                en=f"Try again in {seconds} {'second' if seconds == 1 else 'seconds'}; "
+                "if the password is lost, ask your district's administrator.",
+            ),
+        )
+        self.seconds = seconds
 
 
 class IllegalState(KaopingError):

@@ -16,7 +16,7 @@ import asyncpg
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from service import audit
+from service import audit, throttle
 from service.access import ROLE_NAMES, Actor, IssuedToken, Language, Role, forbidden, issue_jwt, new_secret, secret_hash
 from service.audit import Change
 from service.checks import Check
@@ -72,14 +72,19 @@ async def sign_in(
 ) -> tuple[UUID, IssuedToken]:
     """Prove a password; the tenant's id and a bearer token for the account.
 
-    Raises AccessDenied (UNAUTHENTICATED) with one answer whichever of the three is wrong, and Invalid where district or
-    name can be nobody's.
+    Raises AccessDenied (UNAUTHENTICATED) with one answer whichever of the three is wrong, Throttled after too many
+    tries, and Invalid where district or name can be nobody's.
     """
     check = Check()
     code = check.line(("input", "tenantCode"), tenant_code)
     sign_in_name = check.line(("input", "name"), name)
     check.done()
+    assert code is not None
+    assert sign_in_name is not None
     rows = await db.fetch_global("SELECT id FROM directory WHERE code = $1 AND status = 'ACTIVE'", code)
+    begun = await throttle.begin_try(
+        db, signing_key, tenant_id=rows[0]["id"] if rows else None, code=code, name=sign_in_name
+    )
     member: asyncpg.Record | None = None
     if rows:
         reader = db.reading(rows[0]["id"])
@@ -98,6 +103,7 @@ async def sign_in(
         raise unauthenticated(
             Text(zh="区代码、登录名或密码不正确。", en="District, sign-in name or password is wrong.")
         )
+    await throttle.give_back(db, begun)
     tenant_id: UUID = rows[0]["id"]
     return tenant_id, issue_jwt(signing_key, tenant_id=tenant_id, member_id=member["id"], minutes=minutes)
 

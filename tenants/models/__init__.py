@@ -34,6 +34,7 @@ from tenants.models.schemes import (
     SchemeVersionCategory,
     SchemeVersionItem,
 )
+from tenants.models.throttle import SignInTries
 from tenants.models.what_ifs import WhatIf, WhatIfChange
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "SchemeVersionCategory",
     "SchemeVersionItem",
     "ServiceToken",
+    "SignInTries",
     "Standing",
     "StandingDetail",
     "StandingDimension",
