@@ -148,7 +148,7 @@ def _fill(
         if len(takers) > left and tie_policy != "INCLUSIVE":
             if tie_policy not in ("DECISION", "TIE_BREAK"):
                 break
-            if not all(unit in units.decided for unit in takers):
+            if not _ordered(takers, units.decided, left):
                 found.pending.append(PendingTie(grade.code, quota.group, tuple(takers), left))
                 break
             found.dropped.update(unit for unit in tie if unit not in takers)
@@ -159,6 +159,14 @@ def _fill(
         left -= len(takers)
         used += len(takers)
     found.quotas.append(replace(quota, used=used))
+
+
+def _ordered(takers: Sequence[int], decided: Mapping[int, int], left: int) -> bool:
+    """Whether a person said of all of them who gets the places left: two equals at their end are not in order."""
+    if not all(unit in decided for unit in takers):
+        return False
+    order = sorted(decided[unit] for unit in takers)
+    return order[left - 1] < order[left]
 
 
 def _drops(found: Grades, units: Field, unit: int, place: int, last: int) -> bool:

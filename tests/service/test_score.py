@@ -408,6 +408,29 @@ def test_all_faults_of_all_files_at_once(folder: Folder) -> None:
     assert folder.faults("zh-CN")[0] == "u.csv:3: 单位“u1”重复，见第2行"
 
 
+@pytest.mark.parametrize(
+    ("decisions", "grades"),
+    [
+        ("12345678", "AABBBBBB"),
+        ("33111444", "BBBBBBBB"),
+        ("22134567", "BBBBBBBB"),
+        ("11222222", "AABBBBBB"),
+        ("1 222222", "BBBBBBBB"),
+    ],
+)
+def test_equals_that_nobody_put_in_order_get_no_place_by_their_line(
+    folder: Folder, decisions: str, grades: str
+) -> None:
+    steps = [{"code": "A", "name": "优秀", "share": "0.25"}, {"code": "B", "name": "合格"}]
+    folder.scheme(document(leaf({"kind": "YES_NO", "dataItem": "ok"}), tiePolicy="DECISION", grades=steps))
+    folder.values(*([f"u{place}", "ok", "given", "true"] for place in range(8)))
+    folder.units(
+        *([f"u{place}", f"u{place}", "c", order.strip()] for place, order in enumerate(decisions)),
+        columns=(*UNITS, "decision"),
+    )
+    assert "".join(unit["grade"] for unit in folder.result().values()) == grades
+
+
 def test_a_result_is_never_written_over_what_it_comes_from(folder: Folder) -> None:
     folder.units(["u1", "u1", "c"])
     (folder.path / "same.csv").symlink_to(folder.path / "u.csv")
