@@ -7,6 +7,6 @@ from tenants.migrations import sql_beside
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0006_what_ifs")]
+    dependencies = [("tenants", "0006_schedules")]
 
     operations = [ops.RunSQL(sql_beside(__file__))]

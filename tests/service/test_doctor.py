@@ -213,11 +213,11 @@ async def test_migrations_that_are_missing_or_unknown(patient: Patient, app_url:
     assert set(wrong) == {"migrations"}
     assert "9999_tomorrow, which this program does not know" in wrong["migrations"].what
     await patient.plant(
-        "DELETE FROM tortoise_migrations WHERE name = '9999_tomorrow' OR name LIKE '0005%'",
+        "DELETE FROM tortoise_migrations WHERE name = '9999_tomorrow' OR name LIKE '0003%'",
     )
     wrong = await patient.wrong()
     assert (wrong["migrations"].what, wrong["migrations"].mend) == (
-        "The database lacks 0005_operations.",
+        "The database lacks 0003_operations.",
         "Run: kaoping migrate",
     )
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 ABOVE = {"b1": "t1", "b2": "t1", "b3": "t1", "b4": "t2", "d2": "root"}
 UNITS = tuple(ABOVE)
 
-MIGRATION = str(import_module("tenants.migrations.0003_statistics").__file__)
+MIGRATION = str(import_module("tenants.migrations.0002_statistics").__file__)
 
 
 async def test_a_cycle_is_counted_when_it_opens(db: Database, tenant: District) -> None:

@@ -9,7 +9,7 @@ from tenants.migrations import sql_beside
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0004_schedules"), ("tenants", "0007_plans")]
+    dependencies = [("tenants", "0007_plans")]
 
     operations = [
         ops.CreateModel(

@@ -7,7 +7,7 @@ from tenants.migrations import sql_beside
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0007_outbox")]
+    dependencies = [("tenants", "0005_outbox")]
 
     operations = [
         ops.AddField(model_name="Job", name="next_run_at", field=fields.DatetimeField(null=True)),

@@ -7,7 +7,7 @@ from tenants.migrations import sql_beside
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0003_statistics")]
+    dependencies = [("tenants", "0002_statistics")]
 
     operations = [
         *(

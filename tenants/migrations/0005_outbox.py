@@ -12,7 +12,7 @@ from tenants.migrations import sql_beside
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0006_what_ifs")]
+    dependencies = [("tenants", "0004_what_ifs")]
 
     operations = [
         ops.CreateModel(

@@ -13,7 +13,7 @@ from tenants.migrations import sql_beside
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0005_operations")]
+    dependencies = [("tenants", "0003_operations")]
 
     operations = [
         ops.CreateModel(
