@@ -9,16 +9,20 @@ plain values.
         return {"category": await directory.create_category(tx, actor, code=given.code, name=given.name)}
 
 The function's name is the field's, its docstring the description; its third argument is the GraphQL argument `input`.
-Rows of the success are read after the commit. The outcome is kept under the input's `idempotency_key` (an input without
-that field keeps nothing); a replay reads the same rows as they are then. A field described with `secret=True` is never
-kept: it is null on a replay. `access` is asked before the key; it refuses by raising AccessDenied. Where it depends on
-the rows, and so on the use-case, who may write, `replayed` is asked before an answer is given again. And whatever else:
-rows of an answer that the caller doesn't see any more are answered as if they did not exist.
+
+Rows of the success are read after the commit, or where that is the same, by a use-case that declares `at_once=True`, in
+its own transaction (see `schema.successes`); such a one changes nobody's grants. The outcome is kept under the input's
+`idempotency_key` (an input without that field keeps nothing); a replay reads the same rows as they are then. A field
+described with `secret=True` is never kept: it is null on a replay. `access` is asked before the key; it refuses by
+raising AccessDenied. Where it depends on the rows, and so on the use-case, who may write, `replayed` is asked before an
+answer is given again. And whatever else: rows of an answer that the caller doesn't see any more are answered as if they
+did not exist.
 """
 
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -40,6 +44,7 @@ from schema.reach import table_of
 from schema.rows import Kind, make
 from schema.scalars import write_date, write_decimal, write_instant
 from schema.stock import load_row
+from schema.successes import RowsWanted, keep_and_read, rows_wanted
 from service import idempotency
 from service.access import Actor, Role, forbidden, reread
 from service.errors import IdempotencyRefused, KaopingError, NotFound, Path, Unavailable, unauthenticated
@@ -85,6 +90,7 @@ class MutationField(StrawberryField):
         success: type,
         access: Access | None,
         replayed: Access | None = None,
+        at_once: bool = False,
     ) -> None:
         super().__init__(
             python_name=use_case.__name__,
@@ -95,6 +101,7 @@ class MutationField(StrawberryField):
         self.success = success
         self.access = access
         self.replayed = replayed
+        self.at_once = at_once
 
     @property
     def is_basic_field(self) -> bool:
@@ -124,18 +131,18 @@ class MutationField(StrawberryField):
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         """Run the mutation."""
-        return _run(info.context, self, kwargs["input"])
+        return _run(info, self, kwargs["input"])
 
 
 def mutation(
-    success: type, *, access: Access | None = None, replayed: Access | None = None
+    success: type, *, access: Access | None = None, replayed: Access | None = None, at_once: bool = False
 ) -> Callable[[UseCase[I]], UseCase[I]]:
     """Make a function a mutation; `success` is its payload type."""
 
     def decorate(use_case: UseCase[I]) -> UseCase[I]:
         if not use_case.__doc__:
             raise TypeError(f"{use_case.__name__} needs a docstring: it is the description of the mutation.")
-        MUTATIONS[use_case.__name__] = MutationField(use_case, success, access, replayed)
+        MUTATIONS[use_case.__name__] = MutationField(use_case, success, access, replayed, at_once)
         return use_case
 
     return decorate
@@ -168,18 +175,23 @@ def subject_of(given: Any) -> Path:
     return ("input",)
 
 
-async def _run(context: Context, field: MutationField, given: Any) -> Any:
+async def _run(info: Any, field: MutationField, given: Any) -> Any:
     """The success or a typed error; anything unexpected is raised."""
+    context: Context = info.context
     await context.close()
     try:
         if context.actor is None:
             raise unauthenticated()
-        outcome, again = await _write(context, context.actor, field, given)
-        if again and not await _seen(context, field.success, outcome):
+        # Its node and fragments are graphql-core's, which Strawberry gives no other way to.
+        wanted = rows_wanted(field.success, info._raw_info) if field.at_once else None  # noqa: SLF001 — see above
+        written = await _write(context, context.actor, field, given, wanted)
+        if written.again and not await _seen(context, field.success, written.outcome):
             raise NotFound(subject_of(given))
     except KaopingError as error:
         return await _refusal(context, error)
-    return await succeed(context, field.success, outcome)
+    if written.rows is not None and wanted is not None:
+        return field.success(**{wanted.field: written.rows})
+    return await succeed(context, field.success, written.outcome)
 
 
 async def _seen(context: Context, success: type, outcome: Outcome) -> bool:
@@ -196,8 +208,18 @@ async def _refusal(context: Context, error: KaopingError) -> Any:
     return await as_error(context, error)
 
 
-async def _write(context: Context, actor: Actor, field: MutationField, given: Any) -> tuple[Outcome, bool]:
-    """The outcome, and whether it is one that was kept."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    outcome: Outcome
+    again: bool
+    """Whether it is one that was kept."""
+    rows: list[Any] | None = None
+    """Its rows, where they were read at once."""
+
+
+async def _write(
+    context: Context, actor: Actor, field: MutationField, given: Any, wanted: RowsWanted | None
+) -> _Written:
     key: str | None = getattr(given, "idempotency_key", None)
     name = field.use_case.__name__
     waiting_for_key = False
@@ -219,13 +241,17 @@ async def _write(context: Context, actor: Actor, field: MutationField, given: An
                 if kept is not None:
                     if field.replayed is not None:
                         await field.replayed(tx, actor, given)
-                    return kept, True
+                    return _Written(kept, again=True)
             outcome: Outcome = await field.use_case(tx, actor, given)
             if key is not None:
                 hidden = _secrets(field.success)
                 plain = {name: _plain(each) for name, each in outcome.items() if name not in hidden}
+                if wanted is not None:
+                    ids = outcome[wanted.field]
+                    rows = await keep_and_read(context, tx, name, key, plain, wanted, ids)
+                    return _Written(outcome, again=False, rows=rows)
                 await idempotency.keep(tx, actor, name, key, plain)
-            return outcome, False
+            return _Written(outcome, again=False)
     except KaopingError:
         raise
     except Exception as error:

@@ -24,6 +24,7 @@ from schema.declarations import (
     Paged,
     Reference,
     Relation,
+    Table,
 )
 from schema.reach import (
     Target,
@@ -40,6 +41,7 @@ from schema.reach import (
 )
 from schema.registry import registered
 from schema.rows import Kind, make, parse_document, record_of, source_of, value_of
+from schema.sql import Statement
 from service.ids import encode_id
 
 if TYPE_CHECKING:
@@ -313,19 +315,32 @@ def make_reached(target: Target, record: Mapping[str, Any]) -> Any:
 
 async def rows_by_id(context: "Context", cls: type, ids: Sequence[UUID]) -> dict[UUID, Any]:
     """The visible rows of a table type with these keys, in one statement."""
+    statement = context.statement()
+    return rows_of(cls, await context.fetch(select_rows(statement, cls, ids), statement))
+
+
+def select_rows(statement: Statement, cls: type, ids: Sequence[UUID]) -> str:
+    """SQL for the visible rows of a table type with these keys."""
+    table = _table(cls)
+    columns = ", ".join(f'r."{name}"' for name in columns_of(cls))
+    visible = f" AND ({statement.render(table.visible, t='r')})" if table.visible else ""
+    return (
+        f"SELECT {columns} FROM {statement.render(table.name)} r WHERE r.tenant_id = {statement.render('{tenant}')} "
+        f"AND r.{table.key[0]} = ANY({statement.bind(list(dict.fromkeys(ids)), 'uuid[]')}){visible}"
+    )
+
+
+def rows_of(cls: type, records: Sequence[Mapping[str, Any]]) -> dict[UUID, Any]:
+    """The row objects for records of a table type, by their keys."""
+    table = _table(cls)
+    return {record[table.key[0]]: make(cls, record, table) for record in records}
+
+
+def _table(cls: type) -> Table:
     table = table_of(cls)
     if table is None:
         raise TypeError(f"{cls.__name__} has no table.")
-    statement = context.statement()
-    key = table.key[0]
-    columns = ", ".join(f'r."{name}"' for name in columns_of(cls))
-    visible = f" AND ({statement.render(table.visible, t='r')})" if table.visible else ""
-    records = await context.fetch(
-        f"SELECT {columns} FROM {statement.render(table.name)} r WHERE r.tenant_id = {statement.render('{tenant}')} "
-        f"AND r.{key} = ANY({statement.bind(list(dict.fromkeys(ids)), 'uuid[]')}){visible}",
-        statement,
-    )
-    return {record[key]: make(cls, record, table) for record in records}
+    return table
 
 
 def load_row(context: "Context", cls: type, uuid: UUID) -> asyncio.Future[Any]:

@@ -69,17 +69,19 @@ async def find(tx: Transaction, actor: Actor, mutation: str, key: str, payload: 
     return outcome
 
 
+KEEP = """UPDATE idempotency_keys SET outcome = $5::jsonb
+    WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 AND key = $4"""
+"""What `keep` does, for a statement that does more at once; its first parameters are those of `kept_as`."""
+
+
+def kept_as(actor: Actor, mutation: str, key: str, outcome: dict[str, Any]) -> list[Any]:
+    """The parameters of KEEP."""
+    return [actor.tenant_id, actor.id, mutation, key, orjson.dumps(outcome).decode()]
+
+
 async def keep(tx: Transaction, actor: Actor, mutation: str, key: str, outcome: dict[str, Any]) -> None:
     """Write down what the mutation answered, for replays; in the transaction that `find` claimed the key in."""
-    await tx.execute(
-        """UPDATE idempotency_keys SET outcome = $5::jsonb
-           WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 AND key = $4""",
-        tx.tenant_id,
-        actor.id,
-        mutation,
-        key,
-        orjson.dumps(outcome).decode(),
-    )
+    await tx.execute(KEEP, *kept_as(actor, mutation, key, outcome))
 
 
 async def forget(tx: Transaction, *, limit: int) -> int:

@@ -79,7 +79,7 @@ class SubmitEntriesSuccess:
     entries: list[Entry] = described("The entries.")
 
 
-@mutation(SaveEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR))
+@mutation(SaveEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR), at_once=True)
 async def save_entries(tx: Transaction, actor: Caller, given: SaveEntriesInput) -> Outcome:
     """Keeps values as drafts, one or thousands, all or none; warnings come back, nothing is submitted (保存)."""
     specs = [
@@ -103,7 +103,7 @@ async def submit_report(tx: Transaction, actor: Caller, given: SubmitReportInput
     return {"report": report_id}
 
 
-@mutation(SubmitEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR))
+@mutation(SubmitEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR), at_once=True)
 async def submit_entries(tx: Transaction, actor: Caller, given: SubmitEntriesInput) -> Outcome:
     """Sends values by entry, at most 20,000: how a responsible department sends its table (责任单位报送)."""
     entries = [(entry.id, entry.version) for entry in given.entries]

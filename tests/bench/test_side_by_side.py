@@ -368,6 +368,9 @@ async def test_the_same_was_written(bench: Bench, durable: Settings) -> None:
                 "entry_revisions": "by_id = $2",
                 "audit_events": "actor_id = $2 AND action = 'saveEntries'",
                 "idempotency_keys": "actor_id = $2",
+                # One with each audit event, under its id.
+                "outbox_events": """kind = 'saveEntries' AND id IN (
+                    SELECT id FROM audit_events WHERE tenant_id = $1 AND actor_id = $2)""",
             }.items():
                 count = await tx.fetchval(
                     f"SELECT count(*) FROM {table} WHERE tenant_id = $1 AND {condition}",

@@ -31,7 +31,8 @@ COMMENT ON TABLE public.standing_dimensions IS
 COMMENT ON TABLE public.progress_counters IS
     E'@foreignKey (tenant_id, subject_id) references indicators (tenant_id, id)';
 
--- Saves one value with the writes that Kaoping makes: entry, revision, state of the task, audit event and head, key.
+-- Saves one value with the writes that Kaoping makes: entry, revision, state of the task, audit event and head,
+-- event of the outbox, key.
 CREATE OR REPLACE FUNCTION bench.save_entry(the_task uuid, the_number numeric, seen_version integer, the_key text)
 RETURNS public.entries LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -44,6 +45,8 @@ DECLARE
     head record;
     event jsonb;
     made text;
+    event_id uuid := gen_random_uuid();
+    place bigint;
 BEGIN
     DELETE FROM public.idempotency_keys k WHERE k.tenant_id = tenant AND k.actor_id = actor
         AND k.mutation = 'saveEntries' AND k.key = the_key AND k.created_at < now() - interval '24 hours';
@@ -93,9 +96,13 @@ BEGIN
     made := encode(sha256(convert_to(event::text, 'UTF8')), 'hex');
     INSERT INTO public.audit_events (tenant_id, id, sequence, at, actor_id, action, subject_type, subject_id, summary,
                                      changes, digest, previous_digest)
-        VALUES (tenant, gen_random_uuid(), head.sequence, head.at, actor, 'saveEntries', 'Entry', saved.id,
+        VALUES (tenant, event_id, head.sequence, head.at, actor, 'saveEntries', 'Entry', saved.id,
                 '{"zh": "保存填报值1项", "en": "Saved 1 value(s)"}', '[]', made, head.digest);
     UPDATE public.audit_heads h SET digest = made WHERE h.tenant_id = tenant;
+    INSERT INTO public.outbox_heads AS oh (tenant_id, sequence) VALUES (tenant, 1)
+        ON CONFLICT (tenant_id) DO UPDATE SET sequence = oh.sequence + 1 RETURNING oh.sequence INTO place;
+    INSERT INTO public.outbox_events (tenant_id, id, sequence, at, kind, subject_type, subject_id, ids)
+        VALUES (tenant, event_id, place, head.at, 'saveEntries', 'Entry', saved.id, '{}');
     UPDATE public.idempotency_keys k SET outcome = jsonb_build_object('entries', jsonb_build_array(saved.id))
         WHERE k.tenant_id = tenant AND k.actor_id = actor AND k.mutation = 'saveEntries' AND k.key = the_key;
     RETURN saved;
