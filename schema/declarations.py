@@ -5,7 +5,7 @@ SQL is a template of `schema.sql`. `schema.mapping` has the words with which typ
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schema.keyset import Key
@@ -112,6 +112,8 @@ class Reach:
     rows: str | None
     """A query over {t} that yields the rows, for types without a table of their own; its columns are the type's."""
     arguments: tuple[Argument, ...]
+    seen: bool = field(default=False, kw_only=True)
+    """Whoever sees {t} and is led on by `where` may see {r}: the rule of its type is not asked once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,9 +292,10 @@ def relation(
     order: str | None = None,
     arguments: Sequence[Argument] = (),
     variants: Variants | None = None,
+    seen: bool = False,
 ) -> Any:
-    """At most one row: the one that `on` and `where` tell, or the first by `order`."""
-    return _mapped(description, Relation(on or {}, where, rows, tuple(arguments), order, variants))
+    """At most one row: the one that `on` and `where` tell, or the first by `order`; `seen` as in `Reach`."""
+    return _mapped(description, Relation(on or {}, where, rows, tuple(arguments), order, variants, seen=seen))
 
 
 def listing(
@@ -333,10 +334,22 @@ def connection(
     default: Sequence[Key],
     arguments: Sequence[Argument] = (),
     countable: bool = True,
+    seen: bool = False,
 ) -> Any:
-    """A page of rows: `filter` and `order` are input classes (or their names), `default` the order without orderBy."""
+    """A page of rows: `filter` and `order` are input classes (or their names), `default` the order without orderBy.
+
+    `seen` as in `Reach`.
+    """
     declaration = Paged(
-        on or {}, where, rows, tuple(arguments), cast("type", filter), cast("type", order), tuple(default), countable
+        on or {},
+        where,
+        rows,
+        tuple(arguments),
+        cast("type", filter),
+        cast("type", order),
+        tuple(default),
+        countable,
+        seen=seen,
     )
     return _mapped(description, declaration)
 

@@ -215,12 +215,13 @@ def reached(
 ) -> tuple[str, list[str]]:
     """The FROM item and the conditions of the rows that one parent reaches."""
     r, t = str(own["r"]), str(own["t"])
+    rule = [] if declaration.seen else visibility(statement, target, r)
     if declaration.rows is not None:
         origin = f"({statement.render(declaration.rows, **own)}) {r}"
-        conditions = visibility(statement, target, r)
+        conditions = rule
     elif target.table is not None:
         origin = f"{statement.render(target.table.name)} {r}"
-        conditions = [f"{r}.tenant_id = {statement.render('{tenant}')}", *visibility(statement, target, r)]
+        conditions = [f"{r}.tenant_id = {statement.render('{tenant}')}", *rule]
     else:
         raise TypeError("A value type is reached by `rows`, `embedded` or `document`.")
     conditions += [f"{r}.{remote} = {local_sql(t, local, remote, source)}" for local, remote in declaration.on.items()]

@@ -56,6 +56,7 @@ class Viewer:
     worklist: "Connection[Task]" = connection(
         "Values it has to fill (填报任务): open, returned and overdue ones, soonest due first.",
         where=WORKLIST,
+        seen=True,
         filter="TaskFilter",
         order="TaskOrder",
         default=[Key("{r}.due_at", "timestamptz"), Key("{r}.position", "bigint")],

@@ -28,6 +28,7 @@ from schema.scalars import DateText
 from schema.values import instant, quoted, said
 from service.errors import ErrorCode
 from service.reports.rights import (
+    FILLS_SIDE,
     LOCK_CONTACT_UNIT,
     LOCK_SINCE,
     LOCKS,
@@ -211,7 +212,12 @@ class Task(Node):
     )
     editable: bool = expression("Whether the viewer may write now.", f"({TASK_LOCK}) IS NULL")
     lock: TaskLockInfo | None = document("Why not, since when, and who can help; null where editable.", sql=_LOCK)
-    entry: "Entry | None" = relation("The value; null before the first, or if hidden.", on={"id": "task_id"})
+    entry: "Entry | None" = relation(
+        "The value; null before the first, or if hidden.",
+        on={"id": "task_id"},
+        where=f"{{r}}.state = 'SUBMITTED' OR {FILLS_SIDE}",
+        seen=True,
+    )
     returned: ReturnInfo | None = relation(
         "Why it came back, where it is open for that (退回原因).",
         rows="""SELECT rv.id AS review_id, ra.indicator_id, rv.reason, rv.at, rv.due_on FROM reviews rv

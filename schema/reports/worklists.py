@@ -1,6 +1,6 @@
 """What a viewer has to fill, and whose reports are its own (待填任务)."""
 
-from service.reports.rights import FILLING_STATES, HELD, OWN_UNIT, TASK_NARROWED, WRITABLE_STATES
+from service.reports.rights import FILLING_STATES, HELD, OWN_UNIT, TASK_GRANTED, WRITABLE_STATES
 
 _ACTIVE = f"wc.state IN {FILLING_STATES}"
 
@@ -11,7 +11,7 @@ WORKLIST = f"""{{r}}.id IN (
          AND wu.cycle_id = ANY (ARRAY(SELECT wc.id FROM cycles wc WHERE wc.tenant_id = {{tenant}} AND {_ACTIVE}))
     JOIN tasks wt ON wt.tenant_id = wu.tenant_id AND wt.cycle_unit_id = wu.id AND wt.filler = 'UNIT'
          AND wt.state IN {WRITABLE_STATES}
-    WHERE {HELD} AND gg.role = 'SECRETARY' AND {TASK_NARROWED.replace("{t}", "wt")}
+    WHERE {HELD} AND gg.role = 'SECRETARY' AND {TASK_GRANTED.replace("{t}", "wt")}
     UNION ALL
     SELECT wt.id FROM grants gg
     JOIN org_unit_ancestors wa ON wa.tenant_id = gg.tenant_id AND wa.ancestor_id = gg.unit_id
@@ -20,10 +20,11 @@ WORKLIST = f"""{{r}}.id IN (
     JOIN cycles wc ON wc.tenant_id = wi.tenant_id AND wc.scheme_version_id = wi.scheme_version_id AND {_ACTIVE}
     JOIN tasks wt ON wt.tenant_id = wc.tenant_id AND wt.cycle_id = wc.id AND wt.data_item_id = wi.data_item_id
          AND wt.filler = 'RESPONSIBLE_UNIT' AND wt.state IN {WRITABLE_STATES}
-    WHERE {HELD} AND gg.role = 'ASSESSOR' AND {TASK_NARROWED.replace("{t}", "wt")}
+    WHERE {HELD} AND gg.role = 'ASSESSOR' AND {TASK_GRANTED.replace("{t}", "wt")}
       AND NOT {OWN_UNIT.replace("{t}", "wt")})"""
 """Of a task {{r}}: the viewer has to fill it. Starts from the viewer's grants and the active cycles, so that it costs
-what there is to do, however many years lie behind."""
+what there is to do, however many years lie behind. Both of its ways are ways of TASK_VISIBLE too: whoever has to fill a
+task sees it."""
 
 OWN_REPORTS = f"""{{r}}.cycle_unit_id IN (
     SELECT wu.id FROM grants gg

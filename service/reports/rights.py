@@ -70,6 +70,10 @@ NARROWED = """EXISTS (SELECT 1 FROM grants gn WHERE gn.tenant_id = {tenant} AND 
 """What {narrowed} stands for: the viewer has grants that cover less than all of their subtrees."""
 
 
+TASK_GRANTED = f"({_PLAIN} OR {{narrowed}} AND {TASK_NARROWED})"
+"""As TASK_NARROWED; of a viewer whose grants are all plain PostgreSQL plans nothing more."""
+
+
 def granted(grants: str, narrowed: str) -> str:
     """Predicate: there is a grant among `grants` (FROM … WHERE over `gg`) whose narrowing includes {t}.
 
