@@ -99,6 +99,9 @@ class Document:
     name: str | None = None
     sql: str | None = None
     variants: Variants | None = None
+    light: str | None = None
+    """SQL for the same document, but for the keys `heavy`: enough where none of them is asked for."""
+    heavy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

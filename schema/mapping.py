@@ -41,7 +41,7 @@ The rules:
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import Enum, EnumMeta
 from functools import cached_property
 from types import MappingProxyType
@@ -278,9 +278,20 @@ def embedded(description: str, *, present: str | None = None, variants: Variants
     return _mapped(description, Embedded(present, variants))
 
 
-def document(description: str, name: str = "", *, sql: str | None = None, variants: Variants | None = None) -> Any:
-    """A value object, or a list of them, from a JSON(B) column or key, or from an SQL expression that gives JSONB."""
-    return _mapped(description, Document(None if sql else name, sql, variants))
+def document(
+    description: str,
+    name: str = "",
+    *,
+    sql: str | None = None,
+    variants: Variants | None = None,
+    light: str | None = None,
+    heavy: Iterable[str] = (),
+) -> Any:
+    """A value object, or a list of them, from a JSON(B) column or key, or from an SQL expression that gives JSONB.
+
+    `light` is the expression without the keys `heavy`, where these take long.
+    """
+    return _mapped(description, Document(None if sql else name, sql, variants, light, frozenset(heavy)))
 
 
 def relation(

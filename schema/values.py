@@ -53,15 +53,16 @@ _TOTAL = "(SELECT coalesce(sum(ct.v::bigint), 0) FROM jsonb_each_text({detail} -
 _MEAN = f"""(SELECT trim_scale(round(avg(sc.v::numeric), si.scale + {MEAN_PLACES}))::text
     FROM jsonb_array_elements_text({{detail}} -> 'scores') sc(v))"""
 _NUMBER = "trim_scale({number})::text"
+_PLAIN = f"""WHEN si.type IN ('NUMBER', 'INTEGER') AND {{number}} IS NOT NULL
+                THEN jsonb_build_object('kind', 'NUMBER', 'number', {_NUMBER})
+            WHEN si.type = 'YES_NO' AND {{number}} IS NOT NULL
+                THEN jsonb_build_object('kind', 'YES_NO', 'yes', {{number}} = 1)"""
 
 
 def value_json(number: str, detail: str, shown: str) -> str:
     """SQL for a value's JSON over `si`; `shown` is SQL for whether its parts may be read."""
     return _given(
-        f"""CASE WHEN si.type IN ('NUMBER', 'INTEGER') AND {{number}} IS NOT NULL
-                THEN jsonb_build_object('kind', 'NUMBER', 'number', {_NUMBER})
-            WHEN si.type = 'YES_NO' AND {{number}} IS NOT NULL
-                THEN jsonb_build_object('kind', 'YES_NO', 'yes', {{number}} = 1)
+        f"""CASE {_PLAIN}
             WHEN si.type = 'CHOICE' AND {{detail}} ? 'choice' THEN jsonb_build_object('kind', 'CHOICE', 'option',
                 (SELECT op.o FROM {_OPTIONS} WHERE op.o ->> 'code' = {{detail}} ->> 'choice' LIMIT 1))
             WHEN si.type = 'COUNTS' AND {{detail}} ? 'counts' THEN jsonb_build_object('kind', 'COUNTS',
@@ -76,6 +77,24 @@ def value_json(number: str, detail: str, shown: str) -> str:
         number,
         detail,
         shown,
+    )
+
+
+VALUE_PARTS = ("option", "total", "counts", "scores", "mean")
+"""Keys of a value's JSON that `value_light` leaves out."""
+
+
+def value_light(number: str, detail: str) -> str:
+    """As `value_json`, without VALUE_PARTS, nor what it takes to know whether they may be read."""
+    return _given(
+        f"""CASE {_PLAIN}
+            WHEN si.type = 'CHOICE' AND {{detail}} ? 'choice' THEN jsonb_build_object('kind', 'CHOICE')
+            WHEN si.type = 'COUNTS' AND {{detail}} ? 'counts' THEN jsonb_build_object('kind', 'COUNTS')
+            WHEN si.type = 'SCORES' AND {{detail}} ? 'scores' THEN jsonb_build_object('kind', 'SCORES')
+            END""",
+        number,
+        detail,
+        "false",
     )
 
 

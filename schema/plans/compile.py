@@ -169,7 +169,8 @@ class Compiler:
         if declaration.name is not None:
             value = row.column(declaration.name)
         else:
-            value = f"({self.render(str(declaration.sql), row)})"
+            light = None if _is_heavy(declaration, chosen) else declaration.light
+            value = f"({self.render(light or str(declaration.sql), row)})"
         return self.document_of(value, declaration.variants, chosen, mapped)
 
     def document_of(self, value: str, variants: Variants | None, chosen: Chosen, mapped: MappedField) -> str:
@@ -358,6 +359,18 @@ def _row(target: Target, alias: str, scope: Scope | None = None) -> Row:
 def _from(item: str, conditions: Sequence[str], scope: Scope) -> str:
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"FROM {item}{''.join(scope.joins)}{where}"
+
+
+def _is_heavy(declaration: Document, chosen: Chosen) -> bool:
+    """Whether something is chosen of a document that only the whole of it has, or may have."""
+    for below in (each for branch in chosen.branches for each in branch.chosen):
+        if below.definition is None:
+            continue
+        match below.field:
+            case MappedField(declaration=Column(name) | Document(name=str(name))) if name not in declaration.heavy:
+                continue
+        return True
+    return False
 
 
 def _leaf(chosen: Chosen, sql: str, *, document: bool) -> Written:

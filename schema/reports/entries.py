@@ -28,7 +28,16 @@ from schema.mapping import (
 from schema.members import ACTOR_TYPES
 from schema.reports.tasks import Task
 from schema.scalars import DecimalText
-from schema.values import PARTS_SHOWN, VALUE_TYPES, EntryValue, of_task, value_json, value_words
+from schema.values import (
+    PARTS_SHOWN,
+    VALUE_PARTS,
+    VALUE_TYPES,
+    EntryValue,
+    of_task,
+    value_json,
+    value_light,
+    value_words,
+)
 from service.reports import Content
 from service.reports.rights import FILLS_SIDE, TASK_VISIBLE
 
@@ -86,6 +95,8 @@ def findings(where: str, finding: str) -> str:
 
 _ENTRY_VALUE = of_task("{t}.task_id", value_json("{t}.number", "{t}.detail", PARTS_SHOWN))
 
+_ENTRY_LIGHT = of_task("{t}.task_id", value_light("{t}.number", "{t}.detail"))
+
 _ENTRY_WORDS = of_task("{t}.task_id", value_words("{t}.number", "{t}.detail", PARTS_SHOWN))
 
 _PREVIOUS = f"""SELECT px.cycle_id, px.value, px.display FROM (
@@ -123,7 +134,13 @@ class Entry(Node):
     id: ID = identifier()
     task: Task = relation("Which task.", on={"task_id": "id"})
     state: EntryState = column("Draft or submitted.")
-    value: EntryValue | None = document("The value; null where it is hidden.", sql=_ENTRY_VALUE, variants=VALUE_TYPES)
+    value: EntryValue | None = document(
+        "The value; null where it is hidden.",
+        sql=_ENTRY_VALUE,
+        variants=VALUE_TYPES,
+        light=_ENTRY_LIGHT,
+        heavy=VALUE_PARTS,
+    )
     display: str = expression("The value as people read it, with its unit of measure.", _ENTRY_WORDS)
     source: "DataSource" = column("How it came.")
     note: str | None = column("Remark of who filled it.")

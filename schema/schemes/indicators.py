@@ -106,7 +106,9 @@ class Indicator(Node):
     points_by_category: list[CategoryPointsInfo] = document("Where a category has other points.")
     categories: list[Category] = by_ids("Only for these; empty means all.", "category_ids")
     aggregation: Aggregation = column("How it takes in its children.")
-    rule: ScoringRule | None = document("Of a leaf: how it is scored.", sql=RULE, variants=RULES)
+    rule: ScoringRule | None = document(
+        "Of a leaf: how it is scored.", sql=RULE, variants=RULES, light="{t}.rule", heavy=("fullMarks", "dataItems")
+    )
     check_method: str | None = column("How it is checked (考评方式).")
     source_note: str | None = column("Printed data source (数据来源).")
     basis: str | None = column("Document it rests on (依据).")

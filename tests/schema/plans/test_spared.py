@@ -1,0 +1,105 @@
+"""What a plan need not ask is not asked, and changes no answer (省去的核对): rules already met, parts nobody chose."""
+
+import orjson
+import pytest
+
+from schema.plans.plan import Sight
+from schema.requests import GraphQLRequest
+from schema.values import VALUE_PARTS, value_json, value_light
+from tests.schema.conftest import Caller
+from tests.schema.plans.conftest import Both
+from tests.schema.plans.district import Populated
+
+pytestmark = pytest.mark.anyio
+
+SEEN = Sight(everything=False, narrowed=False)
+
+
+def callers(populated: Populated) -> list[Caller]:
+    """All who are signed in."""
+    return [caller for caller in populated.viewers.values() if caller.actor is not None]
+
+
+async def test_whoever_has_to_fill_a_task_sees_it(populated: Populated, both: Both) -> None:
+    """The worklist does not ask for the rule of tasks; `nodes` does."""
+    filled = 0
+    for caller in callers(populated):
+        page = "{ viewer { worklist(first: 100) { edges { node { id } } } } }"
+        told = await both.ask(caller, page)
+        ids = [edge["node"]["id"] for edge in told["data"]["viewer"]["worklist"]["edges"]]
+        found = await both.ask(caller, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": ids})
+        assert [node and node["id"] for node in found["data"]["nodes"]] == ids
+        filled += bool(ids)
+    assert filled >= 2, "a unit's side and a department's"
+
+
+async def test_an_entry_is_shown_at_its_task_to_whoever_may_see_it(populated: Populated, both: Both) -> None:
+    """Reached from its task, an entry asks half of its own rule; `nodes` asks all of it."""
+    known = populated.side.known
+    seen = []
+    for caller in callers(populated):
+        document = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Task { entry { id } } ... on Entry { id } } }"
+        at_tasks = await both.ask(caller, document, {"ids": known["Task"]})
+        by_id = await both.ask(caller, document, {"ids": known["Entry"]})
+        here = {node["entry"]["id"] for node in at_tasks["data"]["nodes"] if node and node["entry"]}
+        there = {node["id"] for node in by_id["data"]["nodes"] if node}
+        assert here & set(known["Entry"]) == there
+        seen.append(len(there))
+    assert len(set(seen)) > 1, "people are shown different entries"
+
+
+VALUES = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Entry {
+    value { __typename ... on NumberValue { number } %s } } } }"""
+RULES = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Indicator { rule { __typename %s } } } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "type_name", "more", "part"),
+    [
+        (VALUES, "Entry", "... on CountsValue { total }", "jsonb_each_text"),
+        (RULES, "Indicator", "kind text", "indicator_items"),
+    ],
+    ids=["value", "rule"],
+)
+async def test_parts_that_take_long_are_made_where_they_are_chosen(
+    populated: Populated, both: Both, document: str, type_name: str, more: str, part: str
+) -> None:
+    kinds: dict[str, set[str | None]] = {}
+    for chosen in ("", more):
+        text = document % chosen
+        variables = {"ids": populated.side.known[type_name]}
+        operation = both.planned.prepare(GraphQLRequest(text, variables, None), "en")
+        assert both.planned.plans is not None
+        sql = both.planned.plans.prepare(operation, variables, SEEN, "en").sql
+        assert (part in sql) == bool(chosen)
+        for caller in callers(populated):
+            told = await both.ask(caller, text, variables)
+            for node in told["data"]["nodes"]:
+                shown = node and (node.get("value") or node.get("rule"))
+                kinds.setdefault(chosen, set()).add(shown and shown["__typename"])
+    assert kinds[""] == kinds[more]
+    assert len(kinds[""]) > 1
+
+
+@pytest.mark.parametrize("kind", ["NUMBER", "INTEGER", "YES_NO", "CHOICE", "COUNTS", "SCORES"])
+async def test_a_value_without_its_parts_is_the_value_but_for_them(populated: Populated, kind: str) -> None:
+    """Of every type, whether what was entered fits it or not."""
+    whole, light = value_json("xv.number", "xv.detail", "true"), value_light("xv.number", "xv.detail")
+    made = 0
+    async with populated.side.caller.db.transaction(populated.side.district.id, read_only=True) as tx:
+        for number in (None, "0", "1", "2.50"):
+            for detail in (None, {"choice": "a"}, {"counts": {"a": 3, "b": 0}}, {"scores": ["9.5", "8"]}):
+                row = await tx.fetchrow(
+                    f"""SELECT {whole} AS whole, ({whole})::jsonb - $5::text[] AS rest, {light} AS light
+                        FROM (SELECT $1::text AS type, 2 AS scale, $4::jsonb AS options) si,
+                             (SELECT $2::text::numeric AS number, $3::jsonb AS detail) xv""",
+                    kind,
+                    number,
+                    None if detail is None else orjson.dumps(detail).decode(),
+                    '[{"code": "a", "name": "甲"}, {"code": "b", "name": "乙"}]',
+                    list(VALUE_PARTS),
+                )
+                assert row is not None
+                assert row["rest"] == row["light"]
+                made += row["whole"] is not None
+    assert made > 0
