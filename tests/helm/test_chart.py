@@ -41,9 +41,9 @@ def values_of(case: str) -> dict[str, Any]:
     return {} if case == "defaults" else dict(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def render(values: dict[str, Any]) -> list[Manifest]:
+def render(values: dict[str, Any], name: str = "kh") -> list[Manifest]:
     with helm_python.Chart.load(CHART) as chart:
-        rendered = chart.render(values, name="kh", namespace="kaohe")
+        rendered = chart.render(values, name=name, namespace="kaohe")
     texts = [text for path, text in rendered.items() if not path.endswith("NOTES.txt")]
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
@@ -240,6 +240,14 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("a worker killed before it drained", {"worker": {"terminationGracePeriodSeconds": 20}}, "terminationGracePeriod"),
     ("an API killed before it drained", {"api": {"drainSeconds": 15}}, "terminationGracePeriod"),
     ("more at least than at most", {"api": {"autoscaling": {"minReplicas": 9}}}, "maxReplicas"),
+    ("only trusted documents, and none", {"trustedDocuments": {"only": True}}, "configMapName"),
+    ("a label that selects", {"api": {"podLabels": {"app.kubernetes.io/component": "worker"}}}, "component"),
+    ("a label's value that is none", {"worker": {"podLabels": {"team": "a b"}}}, "team"),
+    ("a password in an address", {"settings": {"KAOPING_OTLP_ENDPOINT": "https://u:hunter2@c:4318"}}, "OTLP_ENDPOINT"),
+    ("a password before a registry", {"image": {"repository": "u:hunter2@registry.example/kaoping"}}, "repository"),
+    ("a Service's name with a dot", {"fullnameOverride": "kao.ping"}, "fullnameOverride"),
+    ("a Service's name with a digit first", {"fullnameOverride": "9kaoping"}, "fullnameOverride"),
+    ("a host that is none", {"ingress": {"enabled": True, "host": "a..b"}}, "host"),
 ]  # fmt: skip
 
 
@@ -248,6 +256,52 @@ def test_wrong_values_are_refused_by_name(values: dict[str, Any], named: str) ->
     with pytest.raises(helm_python.HelmError) as refused:
         render(copy.deepcopy(values))
     assert named in str(refused.value)
+
+
+def nulls(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Every value of values.yaml that somebody may take away, and whether it holds something."""
+    for name, value in values.items():
+        yield (*path, name), value not in ({}, [], "")
+        if isinstance(value, dict) and name not in ("labels", "requests"):
+            yield from nulls(value, (*path, name))
+
+
+def test_what_the_chart_needs_cannot_be_taken_away() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    for path, holds in nulls(values):
+        without: Any = None
+        for name in reversed(path):
+            without = {name: without}
+        if not holds or path[-1] == "requests":
+            render(without)
+            continue
+        with pytest.raises(helm_python.HelmError, match=f"missing property '{path[-1]}'"):
+            render(without)
+
+
+def test_numbers_of_a_values_file_stay_as_they_are_written() -> None:
+    written = "settings: { KAOPING_BODY_BYTES: 16777216, KAOPING_PLANS: false }\nworker: { jobMemoryMiB: 1048576 }"
+    had = variables(dict(pods(render(yaml.safe_load(written))))["worker"])
+    assert had["KAOPING_BODY_BYTES"]["value"] == "16777216"
+    assert had["KAOPING_PLANS"]["value"] == "false"
+    assert had["KAOPING_JOB_MEMORY_MIB"]["value"] == "1048576"
+
+
+@pytest.mark.parametrize(("release", "name"), [("kao.ping", "kao-ping-kaoping"), ("k" * 38 + "--k", "k" * 38)])
+def test_services_have_names_that_services_may_have(release: str, name: str) -> None:
+    assert {each["metadata"]["name"] for each in kind(render({}, release), "Service")} == {name, f"{name}-metrics"}
+
+
+def test_a_release_that_no_service_can_be_named_after_is_refused() -> None:
+    with pytest.raises(helm_python.HelmError, match="set fullnameOverride"):
+        render({}, "1abc")
+    assert render({"fullnameOverride": "kaoping"}, "1abc")
+
+
+def test_the_account_has_the_name_that_was_wished() -> None:
+    made = render({"serviceAccount": {"name": "own"}})
+    assert "own" in {each["metadata"]["name"] for each in kind(made, "ServiceAccount")}
+    assert dict(pods(made))["api"]["serviceAccountName"] == "own"
 
 
 def test_every_setting_is_in_values_or_has_another_place() -> None:

@@ -1,18 +1,19 @@
 {{- define "kaoping.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- trimAll "-." (default .Chart.Name .Values.nameOverride | trunc 40) -}}
 {{- end -}}
 
+{{/* Services are named by it: a letter first, and no dot, which names of releases may have. */}}
 {{- define "kaoping.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
 {{- $name := include "kaoping.name" . -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- $full := .Values.fullnameOverride -}}
+{{- if not $full -}}
+{{- $full = contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
 {{- end -}}
+{{- $full = trimAll "-" ($full | replace "." "-" | trunc 40) -}}
+{{- if not (regexMatch "^[a-z]" $full) -}}
+{{- fail (printf "A Service cannot be called %s, since that begins with a digit: set fullnameOverride." $full) -}}
 {{- end -}}
+{{- $full -}}
 {{- end -}}
 
 {{- define "kaoping.image" -}}
@@ -42,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 
 {{- define "kaoping.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
-{{- include "kaoping.fullname" . -}}
+{{- default (include "kaoping.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
 {{- default "default" .Values.serviceAccount.name -}}
 {{- end -}}
@@ -75,7 +76,8 @@ valueFrom: { secretKeyRef: { name: {{ .secretName | quote }}, key: {{ .key | quo
   {{- include "kaoping.fromSecret" .Values.database.appUrl | nindent 2 }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
-  value: {{ $value | toString | quote }}
+  {{- /* A number of a values file is a float, which is written 1.6777216e+07. */}}
+  value: {{ kindIs "float64" $value | ternary (int64 $value) $value | toString | quote }}
 {{- end }}
 {{- end -}}
 
