@@ -44,9 +44,18 @@ class SettingsError(Exception):
 def _address(schemes: tuple[str, ...], value: SecretStr | None) -> SecretStr | None:
     if value is None:
         return None
-    scheme = urlsplit(value.get_secret_value()).scheme
-    if scheme not in schemes:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        whole = parts.port != 0 and not parts.fragment
+    except ValueError:
+        # Its message would repeat a part of the password, as whoever reads the port later would.
+        parts, whole = None, False
+    if parts is not None and parts.scheme not in schemes:
         raise ValueError(f"an address that begins with {' or '.join(f'{s}://' for s in schemes)} is wanted")
+    if not whole:
+        raise ValueError(
+            "its host and port cannot be read; characters like / # ? @ in a password are written as %2F %23 %3F %40"
+        )
     return value
 
 

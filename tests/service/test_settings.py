@@ -98,6 +98,27 @@ def test_malformed_values_are_all_named_and_no_secret_is_repeated(monkeypatch: p
     assert "hunter2" not in text
 
 
+@pytest.mark.parametrize("password", ["hun/ter2", "hun#ter2", "hun?ter2", "5432#ter2", "hun[ter2", "hun\uff0fter2"])
+def test_an_address_whose_password_is_not_encoded_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("KAOPING_DATABASE_URL", f"postgresql://kp_app:{password}@db:5432/kaoping")
+    monkeypatch.setenv("KAOPING_REDIS_URL", f"redis://:{password}@cache:6379/0")
+    with pytest.raises(SettingsError) as refused:
+        Settings.read(signs=False)
+    assert [fault.split(":")[0] for fault in refused.value.faults] == ["KAOPING_DATABASE_URL", "KAOPING_REDIS_URL"]
+    assert "%2F" in str(refused.value)
+    assert "hun" not in str(refused.value)
+    assert "ter2" not in str(refused.value)
+
+
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOPING_DATABASE_URL", "postgresql://kp_app:x@db:54x2/kaoping")
+    monkeypatch.setenv("KAOPING_REDIS_URL", "redis://cache:99999/0")
+    with pytest.raises(SettingsError, match=r"(?s)DATABASE_URL: its host and port.*REDIS_URL: its host and port"):
+        Settings.read(signs=False)
+
+
 def test_secrets_do_not_show_in_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("DATABASE_URL", APP), ("DATABASE_OWNER_URL", OWNER), ("REDIS_URL", REDIS)):
         monkeypatch.setenv(f"KAOPING_{name}", value)
