@@ -8,6 +8,7 @@ faults are named at once.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -262,6 +263,11 @@ class Settings(BaseSettings):
                 "KAOPING_TRUSTED_ONLY is set, but no document is trusted. Name the manifest in "
                 "KAOPING_TRUSTED_DOCUMENTS."
             )
+        faults += [
+            f"KAOPING_ALLOWED_ORIGINS: {origin} is no origin. Write each as a browser sends it: https://a.example."
+            for origin in self.origins
+            if not re.fullmatch(r"https?://[^/@*?#\s]+", origin)
+        ]
         if self.otlp_endpoint is not None and find_spec("opentelemetry.sdk") is None:
             faults.append(
                 "KAOPING_OTLP_ENDPOINT is set, but the program was installed without what sends traces. "

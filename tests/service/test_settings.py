@@ -112,6 +112,14 @@ def test_an_address_whose_password_is_not_encoded_is_refused_and_not_repeated(
     assert "ter2" not in str(refused.value)
 
 
+def test_an_origin_that_no_browser_sends_is_refused() -> None:
+    told = Settings.read(allowed_origins="https://a.example/, http://127.0.0.1:5173")
+    assert told.origins == ("https://a.example", "http://127.0.0.1:5173")
+    for origin in ("*", "a.example", "https://*.example", "https://a.example/app"):
+        with pytest.raises(SettingsError, match=r"KAOPING_ALLOWED_ORIGINS: .* is no origin"):
+            Settings.read(allowed_origins=f"https://b.example,{origin}")
+
+
 def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAOPING_DATABASE_URL", "postgresql://kp_app:x@db:54x2/kaoping")
     monkeypatch.setenv("KAOPING_REDIS_URL", "redis://cache:99999/0")
