@@ -116,6 +116,7 @@ def test_both_cycles_are_noticed_with_late_and_returned_values(
     assert sum(cycle["stats"]["returned"] for cycle in cycles) > 0
 
 
+@pytest.mark.anyio
 @pytest.mark.usefixtures("printed")
 async def test_the_counters_of_both_cycles_equal_their_rows(owner_url: str, db: Database) -> None:
     (found,) = [tenant for tenant in await list_tenants(owner_url) if tenant.code == TENANT_CODE]

@@ -72,6 +72,39 @@ def settings(data: Path) -> Settings:
     return own
 
 
+# What the whole suite keeps of its servers is said anew for these: a fixture of the session that another test has asked
+# for already stays with the settings of that time.
+
+
+@pytest.fixture(scope="session")
+def owner_url(settings: Settings) -> str:
+    """The database as the role that migrates and provisions."""
+    assert settings.database_owner_url is not None
+    return settings.database_owner_url.get_secret_value()
+
+
+@pytest.fixture(scope="session")
+def app_url(settings: Settings) -> str:
+    """The database as the app's role."""
+    assert settings.database_url is not None
+    return settings.database_url.get_secret_value()
+
+
+@pytest.fixture(scope="session")
+def redis_url(settings: Settings) -> str:
+    """Redis."""
+    assert settings.redis_url is not None
+    return settings.redis_url.get_secret_value()
+
+
+@pytest.fixture(scope="session")
+async def db(app_url: str) -> AsyncIterator[Database]:
+    """Connections as the app's role."""
+    database = await Database.connect(app_url)
+    yield database
+    await database.close()
+
+
 @pytest.fixture
 async def stand(
     data: Path,
