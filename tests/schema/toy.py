@@ -218,5 +218,6 @@ def serving(app: ASGIApp) -> Iterator[str]:
 
 
 def options(**changes: Any) -> EndpointOptions:
-    """Options with short times."""
-    return EndpointOptions(**{"init_seconds": 0.5, "ping_seconds": 30.0, "recheck_seconds": 30.0, **changes})
+    """Options with short times, and without plans: who asks the toy is a name, and it has no tables."""
+    short = {"init_seconds": 0.5, "ping_seconds": 30.0, "recheck_seconds": 30.0, "plans": False}
+    return EndpointOptions(**{**short, **changes})
