@@ -11,8 +11,8 @@ from importlib import resources
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import TransactionWrapper
+from tortoise.context import TortoiseContext
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
 from tortoise.models import Model
@@ -61,8 +61,9 @@ async def migrate(owner_url: str, app_url: str) -> Migrated:
     """
     await _ensure_roles(owner_url, app_url)
     config = tortoise_config(owner_url, max_size=2)
-    await Tortoise.init(config=config)
-    try:
+    # A context of its own: what Tortoise knows outside of it, with pools that are open, stays as it is.
+    async with TortoiseContext() as context:
+        await context.init(config=config)
         async with in_transaction("default") as orm:
             assert isinstance(orm, TransactionWrapper)
             await orm._connection.execute(
@@ -77,8 +78,6 @@ async def migrate(owner_url: str, app_url: str) -> Migrated:
                 direction="forward",
                 progress=lambda event, _, name: applied.append(name) if event == "apply_done" else None,
             )
-    finally:
-        await Tortoise.close_connections()
     return Migrated(applied)
 
 

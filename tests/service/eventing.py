@@ -18,6 +18,7 @@ from service.cycles import CycleSpec
 from service.events import EventDecision, EventSpec, decide_events, propose_events
 from service.ids import decode_id, encode_id
 from service.jobs import RANKING_RUN, JobRun
+from service.jobs.kinds import measuring_of
 from service.schemes import IndicatorRow
 from service.schemes.rules import translate
 from tenants.database import Database
@@ -238,7 +239,9 @@ async def run(cycle: OpenCycle, actor: Actor) -> UUID:
         )
     claimed = await jobs.claim(cycle.db, cycle.tenant.id, job_id)
     assert claimed is not None
-    await rankings.compute_run(JobRun(cycle.db, claimed, RANKING_RUN))
+    attempt = JobRun(cycle.db, claimed, RANKING_RUN)
+    with measuring_of(RANKING_RUN)(attempt):
+        await rankings.compute_run(attempt)
     return run_id
 
 

@@ -75,7 +75,7 @@ async def exact(given: Course, run_id: UUID) -> dict[str, Any]:
             tx.tenant_id,
             run_id,
         )
-    states = {row["code"]: orjson.loads(row["nodes"])[-1]["state"] for row in rows}
+    states = {row["code"]: orjson.loads(row["nodes"])[-1][3] for row in rows}
     return {row["code"]: (row["exact"], states[row["code"]]) for row in rows}
 
 

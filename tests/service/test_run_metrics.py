@@ -6,6 +6,7 @@ from service import jobs, rankings
 from service.access import Role
 from service.ids import encode_id
 from service.jobs import RANKING_RUN, JobRun, Stopped
+from service.jobs.kinds import measuring_of
 from service.metrics import REGISTRY
 from tenants.database import Database
 from tenants.provisioning import District
@@ -54,7 +55,7 @@ async def test_runs_are_counted_by_how_they_end(db: Database, tenant: District) 
         before = told()
         attempt = JobRun(db, claimed, RANKING_RUN)
         attempt.stopping = reason
-        with pytest.raises(Stopped):
+        with pytest.raises(Stopped), measuring_of(RANKING_RUN)(attempt):
             await rankings.compute_run(attempt)
         after = told()
         assert {name for name in after if after[name] != before[name]} == {outcome}

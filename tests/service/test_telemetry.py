@@ -127,7 +127,7 @@ async def test_one_trace_from_the_request_to_the_statements_of_its_job(
     request = await asyncio.to_thread(collector.wait_for, "kaoping-serve", "POST /graphql", trace)
     done = await asyncio.to_thread(collector.wait_for, "kaoping-worker", "job OPEN_CYCLE", trace)
     # Each line of the job names it, and its district, without being told to.
-    await asyncio.to_thread(worker.says, rf"Job {job[1]} .* tenant={tenant.id} job={job[1]}")
+    await asyncio.to_thread(worker.says, rf"A job ends\. job={job[1]} .*tenant={tenant.id}")
     assert request.parent_span_id.hex() == parent
     assert attributes(request) == {
         "http.request.method": "POST",
