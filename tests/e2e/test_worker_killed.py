@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 UNITS, ITEMS = 1_000, 10
 
-LEASE_SECONDS = 30
+LEASE_SECONDS = 8
 """After so long without a sign of life a job is another worker's."""
 
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -59,7 +59,12 @@ class Worker:
 @contextlib.contextmanager
 def workers(environment: dict[str, str], folder: Path, count: int) -> Iterator[list[Worker]]:
     """So many workers, ready."""
-    told = {**environment, "KAOPING_LOG_LEVEL": "info", "KAOPING_LOG_FORMAT": "text"}
+    told = {
+        **environment,
+        "KAOPING_LEASE_SECONDS": str(LEASE_SECONDS),
+        "KAOPING_LOG_LEVEL": "info",
+        "KAOPING_LOG_FORMAT": "text",
+    }
     with contextlib.ExitStack() as stack:
         started = []
         for number in range(count):
