@@ -22,6 +22,7 @@ from tenants.provisioning import District, create_tenant
 from tests.bench.loading import load
 from tests.e2e.client import Client, Installation
 from tests.e2e.conftest import Process, process, serving
+from tests.e2e.test_live import states_of
 from tests.small import today
 
 pytestmark = pytest.mark.anyio
@@ -300,5 +301,9 @@ async def test_a_run_is_computed_without_redis(
     with serving(without) as api, workers(without, tmp_path, 1):
         organiser = Client(api.url, loaded.organiser.token)
         run = start(Loaded(loaded.district, organiser, loaded.cycle))
+        # Whoever listens is told by what the row says: what it is now first, then how it goes on.
+        told = await asyncio.to_thread(states_of, organiser, run.job_id)
+        assert told[0] in ("QUEUED", "RUNNING")
+        assert told[-1] == "SUCCEEDED"
         assert await ended(organiser, run.job_id, 20) == "SUCCEEDED"
     assert len(await standings(db, loaded, run)) == UNITS
