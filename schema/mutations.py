@@ -290,7 +290,6 @@ def _plain(each: Any) -> Any:
 
 async def succeed(context: Context, success: type, outcome: Outcome) -> Any:
     """The payload for an outcome, its rows read as they are now."""
-    """The success of a mutation: its rows are read now."""
     definition = success.__strawberry_definition__  # type: ignore[attr-defined]  # every payload has one
     made: dict[str, Any] = {}
     for field in definition.fields:
