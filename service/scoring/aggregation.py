@@ -63,7 +63,7 @@ def _leaf(leaf: LeafScores, count: int) -> Estimate:
             value = np.where(gone, 0.0, value)
     mass = None if leaf.lost is None else (~leaf.lost).astype(np.float64)
     size = float(np.abs(value).max(initial=0.0))
-    negative = bool(value.min(initial=0.0) < 0)
+    negative = bool(np.min(value, initial=0.0) < 0)
     return Estimate(value, present, mass, np.inf if negative else 3.1 * UNIT, 3.1 * UNIT * size)
 
 

@@ -38,10 +38,10 @@ def check_snapshot(scheme: Scheme, snapshot: Snapshot) -> None:
         if fault is not None:
             faults.append(Fault("INVALID", path, fault))
     for code, states in snapshot.leaf_states.items():
-        if len(states) != count or (count and int(states.max()) > State.NOT_APPLICABLE):
+        if len(states) != count or (count and int(np.max(states)) > State.NOT_APPLICABLE):
             faults.append(Fault("INVALID", ("leafStates", code), Text("状态列不合要求", "not one state per unit")))
     days = snapshot.late_days
-    if days is not None and (len(days) != count or (count and int(days.min()) < 0)):
+    if days is not None and (len(days) != count or (count and int(np.min(days)) < 0)):
         faults.append(
             Fault(
                 "INVALID",
@@ -66,7 +66,7 @@ def check_snapshot(scheme: Scheme, snapshot: Snapshot) -> None:
 def _column_fault(column: ItemColumn, count: int) -> Text | None:
     if len(column.state) != count:
         return Text(f"有{len(column.state)}个值，应有{count}个", f"{len(column.state)} values for {count} units")
-    if count and int(column.state.max()) > State.NOT_APPLICABLE:
+    if count and int(np.max(column.state)) > State.NOT_APPLICABLE:
         return Text("数据状态不合要求", "not a state")
     if column.offsets is None and len(column.numbers) != count:
         return Text("数值与状态的个数不一致", "not as many numbers as states")

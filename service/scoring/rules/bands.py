@@ -5,11 +5,10 @@ Source: practice (考核细则), "90%以上得3分，80%以上得2分，其余�
 x is never rounded before it is compared: 0.89995 has not reached 0.9. Bands descend strictly; the last has no bound.
 """
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
-
-import numpy as np
 
 from service.scoring.numbers import format_decimal, show
 from service.scoring.quantities import ItemNames, Quantity, read_quantity
@@ -129,7 +128,7 @@ class BandsRule(ScoredRule):
 
     def evaluate(self, data: LeafColumns, full_marks: Fraction) -> Outcome:
         x = self.quantity.evaluate(data)
-        common = int(np.lcm.reduce(np.array([band.marks.denominator for band in self.bands], object)))
+        common = math.lcm(*(band.marks.denominator for band in self.bands))
         marks = Whole.of(int(self.bands[-1].marks * common))
         for band in reversed(self.bands[:-1]):
             if band.start is not None:

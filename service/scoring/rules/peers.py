@@ -40,7 +40,7 @@ def extremes(ratio: Ratio, mask: Mask) -> tuple[Fraction, Fraction] | None:
         below = int(denominator.value)
         return Fraction(int(numerator.value.max()), below), Fraction(int(numerator.value.min()), below)
     about = quotient(numerator, denominator)
-    top, bottom = float(about.max()), float(about.min())
+    top, bottom = float(np.max(about)), float(np.min(about))
     high = np.flatnonzero(about >= top - NEAR * abs(top))
     low = np.flatnonzero(about <= bottom + NEAR * abs(bottom))
     return _best(numerator.at, denominator.at, high, max), _best(numerator.at, denominator.at, low, min)
