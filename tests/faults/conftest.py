@@ -15,6 +15,7 @@ from service import embedded
 from service.settings import Settings
 from tenants.database import Database
 from tenants.migrate import migrate
+from tests import conftest as suite
 from tests.conftest import MakeTenant
 from tests.faults.standing import Figures, Stand, ringing
 
@@ -52,57 +53,34 @@ def figures() -> Figures:
 
 
 @pytest.fixture(scope="session")
-def data() -> Iterator[Path]:
+def given() -> Settings:
+    """What the environment says, of which the addresses of servers are not used."""
+    return Settings.read(signing_key="a key for tests only, of 32 bytes or more", language="en")
+
+
+@pytest.fixture(scope="session")
+def data(given: Settings) -> Iterator[Path]:
     """The folder of servers that keep what they acknowledged (fsync on)."""
     folder = Path(tempfile.mkdtemp(prefix="kaoping-faults-"))
     try:
-        embedded.start(folder, durable=True)
+        embedded.start(folder, postgres_version=given.embedded_postgres, durable=True)
         yield folder
     finally:
         embedded.remove(folder)
 
 
 @pytest.fixture(scope="session")
-def settings(data: Path) -> Settings:
+def settings(given: Settings, data: Path) -> Settings:
     """Settings on these servers, with a short lease."""
-    read = Settings.read(signing_key="a key for tests only, of 32 bytes or more", language="en")
     servers = embedded.addresses(data)
-    own = read.model_copy(update={"data": data, "lease_seconds": LEASE_SECONDS}).on(servers)
+    own = given.model_copy(update={"data": data, "lease_seconds": LEASE_SECONDS}).on(servers)
     asyncio.run(migrate(servers.database_owner_url, servers.database_url))
     return own
 
 
-# What the whole suite keeps of its servers is said anew for these: a fixture of the session that another test has asked
-# for already stays with the settings of that time.
-
-
-@pytest.fixture(scope="session")
-def owner_url(settings: Settings) -> str:
-    """The database as the role that migrates and provisions."""
-    assert settings.database_owner_url is not None
-    return settings.database_owner_url.get_secret_value()
-
-
-@pytest.fixture(scope="session")
-def app_url(settings: Settings) -> str:
-    """The database as the app's role."""
-    assert settings.database_url is not None
-    return settings.database_url.get_secret_value()
-
-
-@pytest.fixture(scope="session")
-def redis_url(settings: Settings) -> str:
-    """Redis."""
-    assert settings.redis_url is not None
-    return settings.redis_url.get_secret_value()
-
-
-@pytest.fixture(scope="session")
-async def db(app_url: str) -> AsyncIterator[Database]:
-    """Connections as the app's role."""
-    database = await Database.connect(app_url)
-    yield database
-    await database.close()
+# Said anew, these ask for the settings above: a fixture of the session that another test has asked for already stays
+# with the settings of that time.
+owner_url, app_url, redis_url, db = suite.owner_url, suite.app_url, suite.redis_url, suite.db
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from statistics import median
 
+import asyncpg
 import pytest
 
 from service import embedded
@@ -13,6 +14,7 @@ from service.embedded import postgres, redis
 from service.embedded.folder import read_state
 from service.embedded.processes import account_for, run
 from service.jobs import MAX_CRASHES
+from tenants.database import Database
 from tests.e2e.conftest import serving
 from tests.faults.conftest import LEASE_SECONDS
 from tests.faults.standing import Stand, Worker
@@ -23,6 +25,19 @@ pytestmark = pytest.mark.anyio
 async def all_of(*tasks: Awaitable[object]) -> None:
     """All of them, or the first one's failure."""
     await asyncio.gather(*tasks)
+
+
+async def test_what_breaks_is_the_postgresql_of_the_settings(stand: Stand, db: Database, owner_url: str) -> None:
+    """Not the default's, and not the server of the rest of the suite."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        row = await connection.fetchrow("SELECT current_setting('server_version_num')::int / 10000, inet_server_port()")
+    finally:
+        await connection.close()
+    state = read_state(stand.data)
+    assert state is not None
+    assert tuple(row or ()) == (stand.settings.embedded_postgres, state.postgres_port)
+    assert [tuple(row) for row in await db.fetch_global("SELECT inet_server_port()")] == [(state.postgres_port,)]
 
 
 async def test_workers_are_killed_stopped_and_cut_off(stand: Stand, full: bool) -> None:
