@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,9 @@ def test_switches() -> None:
     assert dict(pods(defaults))["api"]["containers"][0]["image"] == f"kaoping:{__version__}"
 
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+BLOCK = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}
+
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("an unknown key", {"replicas": 3}, "replicas"),
     ("an unknown key below", {"api": {"replica": 3}}, "replica"),
@@ -248,6 +252,35 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("a Service's name with a dot", {"fullnameOverride": "kao.ping"}, "fullnameOverride"),
     ("a Service's name with a digit first", {"fullnameOverride": "9kaoping"}, "fullnameOverride"),
     ("a host that is none", {"ingress": {"enabled": True, "host": "a..b"}}, "host"),
+    ("a value for all charts", {"global": {"databasePassword": "hunter2"}}, "global"),
+    ("an annotation with a password", {"api": {"podAnnotations": {"x.example/db-password": "hunter2"}}}, "db-password"),
+    ("an annotation with a key", {"worker": {"podAnnotations": {"signing_key": "x" * 40}}}, "signing_key"),
+    ("an annotation with a setting", {"service": {"annotations": {"KAOPING_REDIS_URL": "x"}}}, "KAOPING_REDIS_URL"),
+    ("an address with a password", {"ingress": {"annotations": {"a": "postgresql://kp_app:hunter2@db/x"}}}, "/a'"),
+    ("an address with a token", {"serviceAccount": {"annotations": {"a": "see https://ghp_x1@git.example"}}}, "/a'"),
+    ("a connection string", {"api": {"podAnnotations": {"a": "host=db password=hunter2"}}}, "/a'"),
+    ("a private key", {"api": {"podAnnotations": {"a": "-----BEGIN PRIVATE KEY-----\nMC4CAQ"}}}, "/a'"),
+    ("a token", {"worker": {"podAnnotations": {"a": "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"}}}, "/a'"),
+    ("a password of origins", {"settings": {"KAOPING_ALLOWED_ORIGINS": "https://u:hunter2@a"}}, "ALLOWED_ORIGINS"),
+    ("a label with a password", {"api": {"podLabels": {"password": "hunter2"}}}, "password"),
+    ("a node with a password", {"api": {"nodeSelector": {"api-key": "hunter2"}}}, "api-key"),
+    ("an annotation's name that is none", {"api": {"podAnnotations": {"a b": "c"}}}, "a b"),
+    ("a label's name that is none", {"api": {"podLabels": {"a/b/c": "d"}}}, "a/b/c"),
+    ("an annotation that is a number", {"api": {"podAnnotations": {"a": 1}}}, "podAnnotations/a"),
+    ("an unknown key of a toleration", {"api": {"tolerations": [{"keys": "a"}]}}, "keys"),
+    ("an unknown effect", {"api": {"tolerations": [{"key": "a", "effect": "NoScheduling"}]}}, "effect"),
+    ("an unknown affinity", {"worker": {"affinity": {"nodeAfinity": {}}}}, "nodeAfinity"),
+    ("an unknown key within", {"worker": {"affinity": {"podAntiAffinity": {"required": []}}}}, "required"),
+    ("an affinity without topology", {"api": {"affinity": {"podAffinity": {REQUIRED: [{}]}}}}, "topologyKey"),
+    ("an unknown peer", {"networkPolicy": {"apiFrom": [{"namespace": "x"}]}}, "namespace"),
+    ("a peer that is nobody", {"networkPolicy": {"metricsFrom": [{}]}}, "metricsFrom"),
+    ("a peer of two kinds", {"networkPolicy": {"redis": {"to": [{**BLOCK, "podSelector": {}}]}}}, "redis/to"),
+    ("an unknown key of a selector", {"networkPolicy": {"apiFrom": [{"podSelector": {"app": "x"}}]}}, "app"),
+    ("a network that is none", {"networkPolicy": {"database": {"to": [{"ipBlock": {"cidr": "db"}}]}}}, "cidr"),
+    ("an unknown key of a rule", {"networkPolicy": {"extraEgress": [{"from": []}]}}, "from"),
+    ("an unknown key of a port", {"networkPolicy": {"extraEgress": [{"ports": [{"number": 1}]}]}}, "number"),
+    ("more asked for than allowed", {"api": {"resources": {"requests": {"cpu": "1100m"}}}}, "requests.cpu"),
+    ("a computation as large as its pod", {"worker": {"jobMemoryMiB": 3072}}, "worker.jobMemoryMiB (3072)"),
 ]  # fmt: skip
 
 
@@ -256,6 +289,113 @@ def test_wrong_values_are_refused_by_name(values: dict[str, Any], named: str) ->
     with pytest.raises(helm_python.HelmError) as refused:
         render(copy.deepcopy(values))
     assert named in str(refused.value)
+
+
+GOOD: list[tuple[str, dict[str, Any]]] = [
+    ("nothing for all charts", {"global": {}}),
+    ("references to secrets", {"api": {"podAnnotations": {
+        "vault.hashicorp.com/agent-inject-secret-db-password": "secret/data/db",
+        "vault.hashicorp.com/agent-inject-template-db": "postgresql://{{.Data.username}}:{{.Data.password}}@db/kaoping",
+        "secret.reloader.stakater.com/reload": "kaoping-database,kaoping-redis",
+    }}}),
+    ("an ingress that asks a user's name", {"ingress": {"annotations": {
+        "nginx.ingress.kubernetes.io/auth-secret": "basic-auth",
+        "nginx.ingress.kubernetes.io/auth-url": "https://$host/oauth2/auth?rd=$escaped_request_uri",
+        "cert-manager.io/private-key-rotation-policy": "Always",
+        "contact": "kaohe@district.example, https://district.example/@kaohe",
+    }}}),
+    ("every kind of toleration", {"worker": {"tolerations": [
+        {"operator": "Exists"},
+        {"key": "dedicated", "operator": "Equal", "value": "kaohe", "effect": "NoSchedule"},
+        {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "tolerationSeconds": 30},
+    ]}}),
+    ("every kind of affinity", {"api": {"affinity": {
+        "nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{
+            "matchExpressions": [{"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}],
+            "matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["node-1.example"]}],
+        }]}},
+        "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 9, "podAffinityTerm": {
+            "topologyKey": "topology.kubernetes.io/zone", "namespaces": ["db"], "namespaceSelector": {},
+            "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "postgresql"}},
+        }}]},
+        "podAntiAffinity": {REQUIRED: [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {
+            "matchExpressions": [{"key": "noisy", "operator": "Exists"}]}}]},
+    }}}),
+    ("every kind of peer", {"networkPolicy": {
+        "apiFrom": [BLOCK, {"podSelector": {}, "namespaceSelector": {"matchLabels": {"team": "kaohe"}}}],
+        "extraEgress": [
+            {"to": [{"ipBlock": {"cidr": "fd00::/8"}}]},
+            {"ports": [{"port": "https"}, {"port": 32000, "endPort": 32768, "protocol": "UDP"}]},
+        ],
+    }}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [case[1] for case in GOOD], ids=[case[0] for case in GOOD])
+def test_what_kubernetes_takes_is_taken(values: dict[str, Any]) -> None:
+    for each in render(copy.deepcopy(values)):
+        kubernetes_validate.validate(each, VERSIONS[0], strict=True)
+
+
+ASCENDING: dict[str, list[str | int]] = {
+    "cpu": ["1m", "250m", "0.5", 1, "1.5", "1501m", "2", "1k"],
+    "memory": [
+        "1500m", 2, "1k", "1Ki", "1025", "0.9M", "1M", "1Mi", 1048577, "1.5Mi", "1G", "1Gi", "1.5Gi", 1610612737,
+        "1T", "1Ti", "1100G", "1000000T",
+    ],
+}  # fmt: skip
+EQUAL: dict[str, list[tuple[str | int, str | int]]] = {
+    "cpu": [(1, "1000m"), ("0.25", "250m")],
+    "memory": [("1024Mi", "1Gi"), (536870912, "0.5Gi"), ("1M", "1000k")],
+}
+
+
+def refused(name: str, request: str | int, limit: str | int) -> bool:
+    said = ""
+    try:
+        render({"migration": {"resources": {"requests": {name: request}, "limits": {name: limit}}}})
+    except helm_python.HelmError as error:
+        said = str(error)
+    assert (f"migration.resources.requests.{name} ({request}) is above its limit ({limit})" in said) == bool(said)
+    return bool(said)
+
+
+@pytest.mark.parametrize("name", ASCENDING)
+def test_requests_above_limits_are_refused_in_every_unit(name: str) -> None:
+    for less, more in pairwise(ASCENDING[name]):
+        assert not refused(name, less, more), (less, more)
+        assert refused(name, more, less), (more, less)
+    for one, other in EQUAL[name]:
+        assert not refused(name, one, other)
+        assert not refused(name, other, one)
+
+
+def test_a_computation_is_smaller_than_its_pod() -> None:
+    for memory, most in (("3Gi", 3071), ("3G", 2861), ("3000M", 2861), (3221225473, 3072)):
+        worker = {"resources": {"requests": {"memory": "256Mi"}, "limits": {"memory": memory}}}
+        assert render({"worker": {**worker, "jobMemoryMiB": most}})
+        with pytest.raises(helm_python.HelmError, match=rf"worker.jobMemoryMiB \({most + 1}\) must be below"):
+            render({"worker": {**worker, "jobMemoryMiB": most + 1}})
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"settings": {"KAOPING_LOG_LEVEL": "debug"}}, {"api", "worker"}),
+        ({"redis": {"url": {"secretName": "other", "key": "url"}}}, {"api", "worker"}),
+        ({"trustedDocuments": {"configMapName": "documents-2"}}, {"api"}),
+    ],
+    ids=["a setting", "a secret's name", "a ConfigMap's name"],
+)
+def test_pods_start_again_where_what_they_read_has_changed(values: dict[str, Any], parts: set[str]) -> None:
+    before, after = (
+        {each["metadata"]["labels"]["app.kubernetes.io/component"]: each["spec"] for each in kind(made, "Deployment")}
+        for made in (
+            render({"trustedDocuments": {"configMapName": "documents-1"}}),
+            render({"trustedDocuments": {"configMapName": "documents-1"}, **values}),
+        )
+    )
+    assert {part for part, spec in after.items() if spec["template"] != before[part]["template"]} == parts
 
 
 def nulls(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
@@ -280,7 +420,9 @@ def test_what_the_chart_needs_cannot_be_taken_away() -> None:
 
 
 def test_numbers_of_a_values_file_stay_as_they_are_written() -> None:
-    written = "settings: { KAOPING_BODY_BYTES: 16777216, KAOPING_PLANS: false }\nworker: { jobMemoryMiB: 1048576 }"
+    written = """
+        settings: { KAOPING_BODY_BYTES: 16777216, KAOPING_PLANS: false }
+        worker: { jobMemoryMiB: 1048576, resources: { limits: { memory: 2199023255552 } } }"""
     had = variables(dict(pods(render(yaml.safe_load(written))))["worker"])
     assert had["KAOPING_BODY_BYTES"]["value"] == "16777216"
     assert had["KAOPING_PLANS"]["value"] == "false"

@@ -76,8 +76,7 @@ valueFrom: { secretKeyRef: { name: {{ .secretName | quote }}, key: {{ .key | quo
   {{- include "kaoping.fromSecret" .Values.database.appUrl | nindent 2 }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
-  {{- /* A number of a values file is a float, which is written 1.6777216e+07. */}}
-  value: {{ kindIs "float64" $value | ternary (int64 $value) $value | toString | quote }}
+  value: {{ include "kaoping.written" $value | quote }}
 {{- end }}
 {{- end -}}
 
