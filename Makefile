@@ -12,8 +12,10 @@ VENV ?= .venv
 DATA ?= $(or $(KAOPING_DATA),.kaoping)
 PORT ?= $(or $(KAOPING_PORT),8000)
 ONCE ?=
-# More arguments for pytest: make test ARGS="tests/service -k ranking".
+# More arguments for pytest: make test ARGS="tests/service -k ranking". With "-n 0" it is one process, where --pdb and -s work.
 ARGS ?=
+# A file of tests is run as a whole, the slow ones first; whatever ends a process ends the run.
+SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-the-lock
@@ -49,7 +51,7 @@ clean-demo: setup ## Stop the demo's servers and remove its data (DATA=/folder)
 
 .PHONY: test
 test: setup ## Run the whole suite on embedded servers (ARGS="tests/service -k ranking" for a part)
-	@"$(BIN)/python" -m pytest -m "not long and not bench" $(ARGS)
+	@"$(BIN)/python" -m pytest $(SIDE_BY_SIDE) -m "not long and not bench" $(ARGS)
 
 .PHONY: test-long
 test-long: setup ## Run the longer forms of the heavier tests
@@ -66,7 +68,7 @@ bench: setup ## Measure: opening, ranking, and the API beside PostGraphile 5 (wh
 .PHONY: coverage
 coverage: setup ## Run the suite with coverage and show what no test reaches
 	@"$(BIN)/coverage" erase
-	"$(BIN)/coverage" run -m pytest -q -m "not long and not bench" $(ARGS)
+	"$(BIN)/coverage" run -m pytest -q $(SIDE_BY_SIDE) -m "not long and not bench" $(ARGS)
 	"$(BIN)/coverage" combine -q
 	"$(BIN)/coverage" report
 

@@ -3,10 +3,14 @@
 With KAOPING_DATABASE_URL, KAOPING_DATABASE_OWNER_URL and KAOPING_REDIS_URL set, the suite runs on those servers; else
 on embedded ones in a folder that is thrown away. Tests commit for real and clean nothing: each works in districts of
 its own, and isolation between districts is the product.
+
+`make test` runs files of tests side by side, in as many processes as there are cores, each with embedded servers of its
+own. Servers of one's own are for one process: workers of one test would take the jobs of another.
 """
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +25,46 @@ from service.settings import Settings
 from tenants.database import Database
 from tenants.migrate import migrate
 from tenants.provisioning import District, create_tenant
+from tests.faults.figures import Figures
+
+HERE = Path(__file__).parent
+
+MOST_PROCESSES = 4
+"""Each has a PostgreSQL, a Redis, and what its tests start."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` is; 0 is this one alone."""
+    if not Settings.read(signs=False).embedded:
+        return 0
+    return min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
+
+
+FIRST = ("e2e", "faults", "tenants", "test_packaging.py", "service")
+"""What is slow comes first, so that no process ends long after the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order what was collected, file by file."""
+
+    def place(item: pytest.Item) -> int:
+        part = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        return FIRST.index(part) if part in FIRST else len(FIRST)
+
+    items.sort(key=place)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the tests of faults counted, in whichever process they ran."""
+    counted = [
+        Figures(**value)
+        for report in terminalreporter.stats.get("", [])
+        for name, value in getattr(report, "user_properties", [])
+        if name == "faults"
+    ]
+    if counted:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(str(sum(counted, Figures())))
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +88,7 @@ def settings() -> Iterator[Settings]:
         return
     # Under the system's folder for temporary files, not pytest's: the path must be one that other accounts can pass.
     folder = Path(tempfile.mkdtemp(prefix="kaoping-tests-"))
-    with _removed_at_the_end(folder):
+    with removed_at_the_end(folder):
         servers = embedded.start(folder, postgres_version=own.embedded_postgres, durable=False)
         running = own.model_copy(update={"data": folder}).on(servers)
         asyncio.run(_migrated(running))
@@ -52,7 +96,7 @@ def settings() -> Iterator[Settings]:
 
 
 @contextlib.contextmanager
-def _removed_at_the_end(folder: Path) -> Iterator[None]:
+def removed_at_the_end(folder: Path) -> Iterator[None]:
     """Stop the folder's servers and remove it, also where the suite is killed: another process waits for our end."""
     waiting = (
         "import sys, pathlib as p; from service import embedded; sys.stdin.read(); embedded.remove(p.Path(sys.argv[1]))"

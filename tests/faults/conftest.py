@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,28 +17,15 @@ from service.settings import Settings
 from tenants.database import Database
 from tenants.migrate import migrate
 from tests import conftest as suite
-from tests.conftest import MakeTenant
-from tests.faults.standing import Figures, Stand, ringing
+from tests.conftest import MakeTenant, removed_at_the_end
+from tests.faults.figures import Figures
+from tests.faults.standing import Stand, ringing
 
 LEASE_SECONDS = 3
-
-FIGURES = Figures()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="tests/faults: the whole form of each test")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if FIGURES.requests:
-        terminalreporter.section("faults")
-        terminalreporter.write_line(
-            f"{FIGURES.requests:,} requests, {FIGURES.effects:,} effects, {FIGURES.crashes} workers killed, "
-            f"{FIGURES.reaped} jobs taken from lost workers, {FIGURES.fenced} fenced commits, "
-            f"{FIGURES.dead} dead and retried, {FIGURES.lost} lost, {FIGURES.doubled} doubled"
-        )
-        for note in FIGURES.notes:
-            terminalreporter.write_line(note)
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +34,12 @@ def full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full", default=False))
 
 
-@pytest.fixture(scope="session")
-def figures() -> Figures:
-    """What is printed at the end."""
-    return FIGURES
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
+    """What happens in a test; printed at the end, for all of them (tests/conftest.py)."""
+    figures = Figures()
+    yield figures
+    request.node.user_properties.append(("faults", asdict(figures)))
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +52,9 @@ def given() -> Settings:
 def data(given: Settings) -> Iterator[Path]:
     """The folder of servers that keep what they acknowledged (fsync on)."""
     folder = Path(tempfile.mkdtemp(prefix="kaoping-faults-"))
-    try:
+    with removed_at_the_end(folder):
         embedded.start(folder, postgres_version=given.embedded_postgres, durable=True)
         yield folder
-    finally:
-        embedded.remove(folder)
 
 
 @pytest.fixture(scope="session")

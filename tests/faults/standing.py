@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -25,27 +25,13 @@ from service.settings import Settings
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.faults.breaking import BREAKABLE, ROOT, WORKER, Behaviour, effects
+from tests.faults.figures import Figures
 from tests.service.test_jobs import organiser
 
 MakeTenant = Callable[[], Awaitable[District]]
 
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a caller gets while the database is away."""
-
-
-@dataclass
-class Figures:
-    """What happened, over all tests of a run."""
-
-    requests: int = 0
-    effects: int = 0
-    crashes: int = 0
-    reaped: int = 0
-    fenced: int = 0
-    dead: int = 0
-    lost: int = 0
-    doubled: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass

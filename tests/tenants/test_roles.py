@@ -14,16 +14,22 @@ from service import embedded
 from tenants.migrate import RolesMissing, migrate, roles_sql
 
 
-@pytest.fixture(params=[16, 18])
-def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A fresh server as its administrator found it: the address of its superuser, without any role of ours."""
+@pytest.fixture(scope="module", params=[16, 18])
+def own_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of the superuser of a server of this module's own."""
     folder = Path(tempfile.mkdtemp(prefix="kaoping-roles-"))
     try:
         with embedded.using(folder, postgres_version=request.param, durable=False) as servers:
-            asyncio.run(say(servers.superuser_url.replace("/kaoping", "/postgres"), forget))
             yield servers.superuser_url
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(own_server: str) -> str:
+    """The server as its administrator found it: an empty database, and no role but the superuser."""
+    asyncio.run(say(own_server.replace("/kaoping", "/postgres"), forget))
+    return own_server
 
 
 async def say(url: str, work: Callable[[asyncpg.Connection], Awaitable[object]]) -> object:
@@ -36,8 +42,8 @@ async def say(url: str, work: Callable[[asyncpg.Connection], Awaitable[object]])
 
 async def forget(connection: asyncpg.Connection) -> None:
     await connection.execute("DROP DATABASE kaoping")
-    for role in ("kp_app", "kp_migrate", "kp_owner", "kp_dispatch", "kp_read"):
-        await connection.execute(f"DROP ROLE {role}")
+    others = "SELECT string_agg(quote_ident(rolname), ', ') FROM pg_roles WHERE rolname !~ '^(pg_|postgres$)'"
+    await connection.execute(f"DROP ROLE {await connection.fetchval(others)}")
     await connection.execute("CREATE DATABASE kaoping")
 
 
