@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service import metrics, outbox
+from service.addresses import place_of
 from service.outbox import Event
 from tenants.database import Database, Transaction
 
@@ -152,18 +153,28 @@ class Wakeups:
 
     async def run(self) -> None:
         """For ever; listens again after Redis was lost."""
+        away = False
         while True:
             redis = _redis(self._url)
             try:
                 async with redis.pubsub(ignore_subscribe_messages=True) as heard:
                     await heard.psubscribe(f"{CHANNEL}*")
                     self._listening(True)
+                    away = False
                     while True:
                         told = await heard.get_message(timeout=1.0)
                         if told is not None:
                             self._hand_out(told["channel"], told["data"])
             except (RedisError, OSError, TimeoutError) as error:
-                log.debug("Words of changes are not heard: %s", error)
+                # Said once per outage.
+                if not away:
+                    log.warning(
+                        "Redis at %s does not answer; whoever watches looks by itself. "
+                        "Start it, or correct KAOPING_REDIS_URL. %s",
+                        place_of(self._url),
+                        error,
+                    )
+                away = True
             finally:
                 self._listening(False)
                 with contextlib.suppress(RedisError, OSError):

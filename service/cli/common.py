@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -22,10 +21,12 @@ import redis
 
 from service import embedded
 from service.access import Actor, system_actor
+from service.addresses import unanswered
 from service.errors import Invalid, KaopingError
 from service.scoring.text import Text
 from service.serving import CannotListen
 from service.settings import Settings, SettingsError
+from service.variables import unknown_variables
 from tenants.database import CatalogueMismatch, Database, Transaction, UnsafeRole
 from tenants.migrate import RolesMissing, migrate
 from tenants.provisioning import ProvisioningError
@@ -56,7 +57,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            raise Unusable(str(error)) from error
+            raise Unusable("\n".join([str(error), *(f"  - {said}" for said in unknown_variables())])) from error
         except KaopingError as error:
             raise Failure(refusal(error)) from error
         except asyncpg.UndefinedTableError as error:
@@ -127,10 +128,16 @@ def running(settings: Settings, *, report: embedded.Report = tell) -> Iterator[S
     """The settings with addresses of servers that answer.
 
     Embedded ones are found or started, brought to the newest migration, and stopped afterwards where nobody else uses
-    them. Servers of one's own are taken as they are.
+    them. Servers of one's own are taken as they are; where one does not answer, it is named.
     """
     if not settings.embedded:
-        yield settings
+        try:
+            yield settings
+        except OSError as error:
+            # A fault of a file, or whoever reads our output has heard enough.
+            if error.filename is not None or isinstance(error, BrokenPipeError):
+                raise
+            raise Failure(unanswered(settings, error)) from error
         return
     with embedded.using(settings.data, postgres_version=settings.embedded_postgres, report=report) as servers:
         ready = settings.on(servers)
@@ -152,12 +159,6 @@ def app_url(settings: Settings) -> str:
 def owner_url(settings: Settings) -> str:
     """The database as the role that migrates and provisions."""
     return secret(settings.database_owner_url)
-
-
-def place_of(url: str) -> str:
-    """Host, port and database of an address, without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'a local socket'}:{parts.port or 5432}{parts.path}"
 
 
 def run(work: Callable[[], Coroutine[Any, Any, R]]) -> R:

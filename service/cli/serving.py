@@ -1,6 +1,7 @@
 """`kaoping serve` and `kaoping worker`: the two processes that Kaoping consists of (接口服务与后台进程)."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -18,7 +19,10 @@ from service.cli.common import app_url, data_option, documented, running
 from service.health import Ending, Health, database_check
 from service.serving import address_of, listening, serve_api
 from service.settings import Settings
+from service.variables import unknown_variables
 from tenants.database import Database
+
+log = logging.getLogger(__name__)
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -48,8 +52,7 @@ def serve_command(compose: Compose) -> click.Command:
           kaoping serve --host 0.0.0.0 --port 8080
         """
         settings = Settings.read(needs=["redis_url"], host=host, port=port, data=data)
-        logs.configure(form=settings.log_format, level=settings.log_level)
-        _prepare(with_parent)
+        _prepare(settings, with_parent)
         with listening(settings.host, settings.port) as listener, running(settings) as ready:
             uvloop.run(_serve(ready, listener, compose))
 
@@ -75,8 +78,7 @@ def worker_command(with_parent: bool, data: Path | None) -> None:
     from service.worker import run_worker
 
     settings = Settings.read(needs=["redis_url"], signs=False, data=data)
-    logs.configure(form=settings.log_format, level=settings.log_level)
-    _prepare(with_parent)
+    _prepare(settings, with_parent)
     with running(settings) as ready:
         uvloop.run(run_worker(ready))
 
@@ -97,8 +99,11 @@ async def _serve(settings: Settings, listener: socket.socket, compose: Compose) 
         await asyncio.to_thread(stop_tracing)
 
 
-def _prepare(with_parent: bool) -> None:
-    """SIGTERM and Ctrl-C are how these two end, so they are a success, also before the work has begun."""
+def _prepare(settings: Settings, with_parent: bool) -> None:
+    """Log lines; and SIGTERM and Ctrl-C, how these two end, are a success, also before the work has begun."""
+    logs.configure(form=settings.log_format, level=settings.log_level)
+    for said in unknown_variables():
+        log.warning(said)
     for number in ENDING:
         signal.signal(number, lambda _signal, _frame: sys.exit(0))
     if with_parent:

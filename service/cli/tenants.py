@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
+from service.addresses import place_of
 from service.cli.common import (
     app_url,
     data_option,
     documented,
     json_option,
     owner_url,
-    place_of,
     print_json,
     run,
     running,

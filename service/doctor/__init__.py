@@ -12,8 +12,9 @@ from service.doctor.around import check_issuers, check_redis, check_signing_key,
 from service.doctor.database import check_database
 from service.doctor.findings import Finding, Findings
 from service.settings import Settings, SettingsError
+from service.variables import unknown_variables
 
-__all__ = ["CHECKS", "Finding", "examine"]
+__all__ = ["CHECKS", "RENAME", "Finding", "examine"]
 
 CHECKS: Final = {
     "settings": "the settings are usable",
@@ -34,11 +35,15 @@ CHECKS: Final = {
 }
 """What is looked at, in order."""
 
+RENAME: Final = "Correct its name, or take it away, in the environment of every process."
+
 
 async def examine(settings: Settings, *, processes: int, check_documents: Callable[[Settings], None]) -> list[Finding]:
     """All findings, in the order of CHECKS. `check_documents` raises SettingsError where the manifest is no good."""
     findings = Findings()
     findings.ok("settings", "usable")
+    for said in unknown_variables():
+        findings.warning("settings", said, RENAME)
     check_signing_key(findings, settings)
     check_time_zones(findings)
     if settings.trusted_documents is None:

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
+from service.addresses import place_of
 from service.doctor.around import ZONE, offset_now
 from service.doctor.findings import Findings
 from service.settings import Settings
@@ -40,7 +41,7 @@ async def check_database(findings: Findings, settings: Settings, *, processes: i
         return
     url = settings.database_url.get_secret_value()
     parts = urlsplit(url)
-    place = f"{parts.hostname or 'a local socket'}:{parts.port or 5432}{parts.path}"
+    place = place_of(url)
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

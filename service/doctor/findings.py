@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-State = Literal["ok", "wrong", "unseen"]
+State = Literal["ok", "warning", "wrong", "unseen"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is well, wrong (with what mends it), or could not be seen."""
+    """One thing that is well, doubtful or wrong (with what mends it), or could not be seen."""
 
     check: str
     state: State
@@ -43,6 +43,10 @@ class Findings:
     def wrong(self, check: str, what: str, mend: str) -> None:
         """It is not, and this mends it."""
         self._found.append(Finding(check, "wrong", what, mend))
+
+    def warning(self, check: str, what: str, mend: str) -> None:
+        """It works, and is likely not what was meant."""
+        self._found.append(Finding(check, "warning", what, mend))
 
     def unseen(self, check: str, what: str) -> None:
         """It could not be looked at."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from arq import Worker
 from arq.worker import func
 
+from service.addresses import place_of
 from service.doorbell import QUEUE, decode, encode, redis_settings
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ async def listen(redis_url: str, listener: Listener) -> None:
         except Exception as error:
             # Said once per outage, not once per attempt.
             if not away or time.monotonic() - started > 5 * REDIS_PAUSE_SECONDS:
-                log.warning("Redis does not answer; jobs start within two seconds all the same. %s", _innermost(error))
+                log.warning(
+                    "Redis at %s does not answer; jobs start within two seconds all the same. "
+                    "Start it, or correct KAOPING_REDIS_URL. %s",
+                    place_of(redis_url),
+                    _innermost(error),
+                )
             away = True
         finally:
             await ear.hang_up()

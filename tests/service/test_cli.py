@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+import re
+import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from service.access import Role, authenticate
+from service.addresses import place_of
 from service.main import cli
 from service.members import sign_in
 from service.settings import Settings
@@ -110,13 +115,66 @@ def test_unusable_settings_end_with_2_and_are_all_named(kaoping: Kaoping, monkey
     assert "KAOPING_DATABASE_OWNER_URL is missing" in result.stderr
 
 
-def test_servers_that_do_not_answer_are_named_without_a_traceback(
+@pytest.mark.parametrize(
+    ("words", "setting", "host", "reason"),
+    [
+        (["tenant", "list"], "KAOPING_DATABASE_OWNER_URL", "127.0.0.1", "Connection refused"),
+        (["migrate"], "KAOPING_DATABASE_OWNER_URL", "nowhere.invalid", "not known|No address|Temporary failure"),
+        (["serve", "--port", "0"], "KAOPING_DATABASE_URL", "localhost", "Connection refused"),
+        (["serve", "--port", "0"], "KAOPING_DATABASE_URL", "nowhere.invalid", "not known|No address|Temporary failure"),
+        (["worker"], "KAOPING_DATABASE_URL", "127.0.0.1", "Connection refused"),
+    ],
+)
+def test_a_database_that_does_not_answer_is_named_without_a_traceback(
+    kaoping: Kaoping, monkeypatch: pytest.MonkeyPatch, words: list[str], setting: str, host: str, reason: str
+) -> None:
+    monkeypatch.setenv(setting, f"postgresql://kp_nobody:hunter2@{host}:1/kaoping")
+    result = kaoping(*words)
+    assert result.returncode == 1
+    first, place, mend = result.stderr.splitlines()[-3:]
+    assert first == "Error: The database does not answer."
+    assert re.fullmatch(rf"  - {setting} names {host}:1/kaoping: .*({reason}).*", place)
+    assert mend.startswith("Start it, or correct the setting; ")
+    assert "hunter2" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_database_that_answers_in_another_way_is_named(kaoping: Kaoping, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("KAOPING_DATABASE_OWNER_URL", f"postgresql://a:hunter2@127.0.0.1:{port}/k?sslmode=require")
+
+        def speak() -> None:
+            with suppress(OSError):
+                while True:
+                    with server.accept()[0] as connection:
+                        connection.sendall(b"N")
+
+        threading.Thread(target=speak, daemon=True).start()
+        result = kaoping("tenant", "list")
+    assert result.returncode == 1
+    assert "takes connections, and did not answer as it should" in result.stderr
+    assert f"KAOPING_DATABASE_OWNER_URL names 127.0.0.1:{port}/k" in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_places_of_servers_are_told_without_names_and_passwords() -> None:
+    assert place_of("postgresql://kp_app:hunter2@db.example/kaoping") == "db.example:5432/kaoping"
+    assert place_of("postgresql://kp_app:hunter2@[::1]:6432/kaoping") == "[::1]:6432/kaoping"
+    assert place_of("rediss://:hunter2@cache/0") == "cache:6379/0"
+    assert place_of("unix:///run/redis.sock") == "/run/redis.sock"
+    assert place_of("postgresql:///kaoping") == "a local socket:5432/kaoping"
+
+
+def test_a_misspelt_variable_is_named_where_settings_are_refused(
     kaoping: Kaoping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KAOPING_DATABASE_OWNER_URL", "postgresql://kp_migrate:hunter2@127.0.0.1:1/kaoping")
+    monkeypatch.delenv("KAOPING_DATABASE_OWNER_URL")
+    monkeypatch.setenv("KAOPING_DATABASE_OWNR_URL", "postgresql://a:hunter2@db/kaoping")
     result = kaoping("tenant", "list")
-    assert result.returncode == 1
-    assert "127.0.0.1" in result.stderr
+    assert result.returncode == 2
+    assert "KAOPING_DATABASE_OWNR_URL is no setting" in result.stderr
+    assert "Was KAOPING_DATABASE_OWNER_URL meant?" in result.stderr
     assert "hunter2" not in result.stderr
 
 

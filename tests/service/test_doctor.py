@@ -406,6 +406,12 @@ async def test_the_command(patient: Patient, monkeypatch: pytest.MonkeyPatch) ->
     assert (code, said.splitlines()[-1]) == (0, f"All {len(CHECKS)} checks are well.")
     code, said = await run(doctor, "--json")
     assert (code, json.loads(said)["ok"]) == (0, True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAOPING_POOLSIZE", "4")
+        code, said = await run(doctor)
+        assert code == 0
+        assert re.search(r"warns +settings +KAOPING_POOLSIZE is no setting.* Was KAOPING_POOL_SIZE meant\?", said)
+        assert said.splitlines()[-1] == f"All {len(CHECKS)} checks are well. 1 doubtful."
     await patient.plant("ALTER TABLE entries DISABLE ROW LEVEL SECURITY")
     code, said = await run(doctor)
     assert code == 1

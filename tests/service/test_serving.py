@@ -119,6 +119,22 @@ def test_the_worker_ends_by_signal(kaoping: Callable[..., Program], number: sign
     assert "Traceback" not in "".join(program.lines)
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_redis_away_and_a_misspelt_variable_are_said_and_nothing_ends(
+    kaoping: Callable[..., Program], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("KAOPING_REDIS_URL", "redis://:hunter2@127.0.0.1:1/0")
+    monkeypatch.setenv("KAOPING_LOG_LEVL", "hunter2")
+    monkeypatch.setenv("KAOPING_PORT", "0")
+    program = kaoping(command)
+    program.says("WARNING.* KAOPING_LOG_LEVL is no setting and is ignored. Was KAOPING_LOG_LEVEL meant?")
+    program.says("WARNING.* Redis at 127.0.0.1:1/0 does not answer; .* correct KAOPING_REDIS_URL.*refused")
+    program.says("Application startup complete" if command == "serve" else "The worker is ready")
+    os.kill(program.process.pid, signal.SIGTERM)
+    assert program.ends() == 0
+    assert "hunter2" not in "".join(program.lines)
+
+
 def test_a_program_started_with_a_parent_ends_with_it(kaoping: Callable[..., Program]) -> None:
     program = kaoping("worker", "--with-parent")
     program.says("The worker is ready")

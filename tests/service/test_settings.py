@@ -9,6 +9,7 @@ import pytest
 
 from service import logs
 from service.settings import Settings, SettingsError, generated_signing_key
+from service.variables import unknown_variables
 
 KEY = "0123456789abcdef0123456789abcdef"
 APP, OWNER, REDIS = "postgresql://kp_app:pw@db/kaoping", "postgresql://kp_migrate:pw@db/kaoping", "redis://:pw@cache/0"
@@ -237,3 +238,25 @@ def test_secrets_do_not_show_in_tracebacks_and_logs(
     assert "SecretStr" in said
     assert KEY not in said
     assert ":pw@" not in said
+
+
+def test_a_misspelt_variable_is_named_with_what_was_meant_and_never_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABSE_URL", "SIGNING_KEY_FLIE", "METRIC_PORT", "COLOUR"):
+        monkeypatch.setenv(f"KAOPING_{name}", "hunter2")
+    # Names are read in any case.
+    monkeypatch.setenv("kaoping_log_levl", "debug")
+    for name, value in {
+        "LOG_LEVEL": "debug", "SIGNING_KEY_FILE": "/run/secrets/key",
+        # What Kubernetes tells of Services called kaoping and kaoping-web.
+        "SERVICE_HOST": "10.0.0.1", "WEB_SERVICE_PORT_HTTP": "80", "WEB_PORT": "tcp://10.0.0.1:80",
+        "PORT_80_TCP": "tcp://10.0.0.1:80", "PORT_80_TCP_ADDR": "10.0.0.1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"KAOPING_{name}", value)
+    monkeypatch.setenv("kaoping_language", "en")
+    assert unknown_variables() == [
+        "KAOPING_COLOUR is no setting and is ignored. README lists all settings.",
+        "KAOPING_DATABSE_URL is no setting and is ignored. Was KAOPING_DATABASE_URL meant?",
+        "KAOPING_METRIC_PORT is no setting and is ignored. Was KAOPING_METRICS_PORT meant?",
+        "KAOPING_SIGNING_KEY_FLIE is no setting and is ignored. Was KAOPING_SIGNING_KEY_FILE meant?",
+        "kaoping_log_levl is no setting and is ignored. Was KAOPING_LOG_LEVEL meant?",
+    ]
