@@ -42,10 +42,10 @@ class Transaction:
     """An open transaction of one tenant.
 
     `orm` is handed to Tortoise (`Model.filter(...).using_db(tx.orm)`); statements of our own go through `fetch` and its
-    kin, which take PostgreSQL's `$n` parameters. Both name the tenant.
+    kin, which take PostgreSQL's `$n` parameters. Both name the tenant. The owner's transactions have no `orm`.
     """
 
-    def __init__(self, tenant_id: UUID, connection: asyncpg.Connection, client: AsyncpgDBClient) -> None:
+    def __init__(self, tenant_id: UUID, connection: asyncpg.Connection, client: AsyncpgDBClient | None = None) -> None:
         self.tenant_id = tenant_id
         self.connection = connection
         self.announcements: list[object] = []
@@ -58,6 +58,7 @@ class Transaction:
     @cached_property
     def orm(self) -> TransactionWrapper:
         """This transaction as Tortoise knows one."""
+        assert self._client is not None, "the owner's statements are plain SQL"
         wrapper = TransactionWrapper(self._client)
         wrapper._connection = self.connection
         return wrapper

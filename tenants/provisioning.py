@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import asyncpg
 
+from tenants.database import Transaction
 from tenants.ids import uuid7
 
 GENESIS = "0" * 64
@@ -84,15 +85,28 @@ async def list_tenants(owner_url: str) -> list[District]:
     return [District(row["id"], row["code"], row["status"]) for row in rows]
 
 
-async def set_status(owner_url: str, *, code: str, status: str) -> District:
-    """Suspend (SUSPENDED: nobody signs in, no token works) or resume (ACTIVE) a district; nothing is deleted."""
+@contextlib.asynccontextmanager
+async def owner_transaction(owner_url: str, *, code: str) -> AsyncIterator[Transaction]:
+    """One transaction as the owner, bound to the district. Raises ProvisioningError where there is none."""
     async with _owner(owner_url) as connection:
-        row = await connection.fetchrow(
-            "UPDATE directory SET status = $2 WHERE code = $1 RETURNING id, code, status", code, status
-        )
-    if row is None:
-        raise ProvisioningError(f"There is no district with the code {code}.")
-    return District(row["id"], row["code"], row["status"])
+        # Whoever changes the directory sees what the one before has made of it.
+        await connection.execute("LOCK TABLE directory IN SHARE ROW EXCLUSIVE MODE")
+        tenant_id = await connection.fetchval("SELECT id FROM directory WHERE code = $1", code)
+        if tenant_id is None:
+            raise ProvisioningError(f"There is no district with the code {code}.")
+        await connection.execute(f"SET LOCAL app.tenant_id = '{tenant_id}'")
+        yield Transaction(tenant_id, connection)
+
+
+async def set_status(tx: Transaction, status: str) -> tuple[District, District]:
+    """Suspend (SUSPENDED: nobody signs in, no token works) or resume (ACTIVE) a district; nothing is deleted.
+
+    In a transaction of the owner. The district before and after.
+    """
+    before = await tx.fetchrow("SELECT id, code, status FROM directory WHERE id = $1", tx.tenant_id)
+    assert before is not None
+    await tx.execute("UPDATE directory SET status = $2 WHERE id = $1", tx.tenant_id, status)
+    return District(*before), District(before["id"], before["code"], status)
 
 
 @dataclass(frozen=True)
@@ -108,51 +122,50 @@ class Issuer:
 async def issuer_of(owner_url: str, *, code: str) -> Issuer | None:
     """The district's issuer, or None."""
     async with _owner(owner_url) as connection:
-        row = await connection.fetchrow(
-            "SELECT issuer, audience, subject_claim, tenant_claim FROM directory WHERE code = $1", code
-        )
+        row = await connection.fetchrow(f"{_ISSUER} WHERE code = $1", code)
     if row is None:
         raise ProvisioningError(f"There is no district with the code {code}.")
-    return None if row["issuer"] is None else Issuer(*row)
+    return _issuer(row)
 
 
-async def set_issuer(owner_url: str, *, code: str, issuer: Issuer | None) -> None:
-    """Give a district its issuer, or take it away (None).
+async def set_issuer(tx: Transaction, issuer: Issuer | None) -> Issuer | None:
+    """Give a district its issuer, or take it away (None), in a transaction of the owner; the one before.
 
-    Raises ProvisioningError where the district does not exist, or where it would share an issuer with another one and
-    not both have a claim that names them.
+    Raises ProvisioningError where it would share an issuer with another district and not both have a claim that names
+    them.
     """
-    async with _owner(owner_url) as connection:
-        # Two at once would each see the other district without this issuer.
-        await connection.execute("LOCK TABLE directory IN SHARE ROW EXCLUSIVE MODE")
-        if issuer is not None:
-            others = await connection.fetch(
-                "SELECT code, tenant_claim FROM directory WHERE issuer = $1 AND code <> $2 ORDER BY code",
-                issuer.url,
-                code,
-            )
-            if others and issuer.tenant_claim is None:
-                raise ProvisioningError(
-                    f"{others[0]['code']} has this issuer as well. Name with --tenant-claim the claim of its tokens "
-                    "that holds the district's code."
-                )
-            if unnamed := [other["code"] for other in others if other["tenant_claim"] is None]:
-                raise ProvisioningError(
-                    f"{', '.join(unnamed)} has this issuer without --tenant-claim, so every token of it would be for "
-                    "that district. Set it there first."
-                )
-        status = await connection.execute(
-            """UPDATE directory SET issuer = $2, audience = $3, subject_claim = $4, tenant_claim = $5
-               WHERE code = $1""",
-            code,
-            *(
-                (None, None, None, None)
-                if issuer is None
-                else (issuer.url, issuer.audience, issuer.subject_claim, issuer.tenant_claim)
-            ),
+    if issuer is not None:
+        others = await tx.fetch(
+            "SELECT code, tenant_claim FROM directory WHERE issuer = $1 AND id <> $2 ORDER BY code",
+            issuer.url,
+            tx.tenant_id,
         )
-    if status == "UPDATE 0":
-        raise ProvisioningError(f"There is no district with the code {code}.")
+        if others and issuer.tenant_claim is None:
+            raise ProvisioningError(
+                f"{others[0]['code']} has this issuer as well. Name with --tenant-claim the claim of its tokens "
+                "that holds the district's code."
+            )
+        if unnamed := [other["code"] for other in others if other["tenant_claim"] is None]:
+            raise ProvisioningError(
+                f"{', '.join(unnamed)} has this issuer without --tenant-claim, so every token of it would be for "
+                "that district. Set it there first."
+            )
+    before = await tx.fetchrow(f"{_ISSUER} WHERE id = $1", tx.tenant_id)
+    assert before is not None
+    await tx.execute(
+        """UPDATE directory SET issuer = $2, audience = $3, subject_claim = $4, tenant_claim = $5
+           WHERE id = $1""",
+        tx.tenant_id,
+        *((None, None, None, None) if issuer is None else astuple(issuer)),
+    )
+    return _issuer(before)
+
+
+_ISSUER = "SELECT issuer, audience, subject_claim, tenant_claim FROM directory"
+
+
+def _issuer(row: asyncpg.Record) -> Issuer | None:
+    return None if row["issuer"] is None else Issuer(*row)
 
 
 @contextlib.asynccontextmanager

@@ -14,9 +14,10 @@ from service.cli.common import (
     run,
     running,
 )
+from service.districts import set_issuer
 from service.issuers import IssuerError, IssuerKeys, address_fault
 from service.settings import Settings
-from tenants.provisioning import Issuer, issuer_of, set_issuer
+from tenants.provisioning import Issuer, issuer_of
 
 
 @click.group("issuer")

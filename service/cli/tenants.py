@@ -17,9 +17,10 @@ from service.cli.common import (
     running,
 )
 from service.cli.issuers import issuer_group
+from service.districts import set_status
 from service.settings import Settings
 from tenants.migrate import migrate, roles_sql
-from tenants.provisioning import District, create_tenant, list_tenants, set_status
+from tenants.provisioning import District, create_tenant, list_tenants
 
 
 @click.command("migrate")

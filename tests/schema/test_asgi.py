@@ -11,11 +11,12 @@ from schema.endpoint import Enter
 from service.access import issue_jwt, system_actor
 from service.actors import HELD_SECONDS
 from service.app import create_app
+from service.districts import set_status
 from service.errors import AccessDenied, ErrorCode
 from service.members import create_member
 from service.settings import Settings
 from tenants.database import Database
-from tenants.provisioning import District, set_status
+from tenants.provisioning import District
 from tests.schema.toy import toy_schema
 
 pytestmark = pytest.mark.anyio

@@ -12,10 +12,11 @@ import pytest
 from service import members
 from service.access import Actor, Role, issue_jwt, reread, system_actor
 from service.actors import HELD_SECONDS, Actors
+from service.districts import set_status
 from service.errors import AccessDenied
 from service.ids import encode_id
 from tenants.database import Database
-from tenants.provisioning import District, set_status
+from tenants.provisioning import District
 
 pytestmark = pytest.mark.anyio
 

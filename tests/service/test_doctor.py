@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from service import embedded
+from service.districts import set_issuer
 from service.doctor import CHECKS, Finding, around, examine
 from service.doctor import database as module
 from service.main import check_documents, cli
 from service.settings import Settings
 from tenants.migrate import migrate
-from tenants.provisioning import Issuer, create_tenant, set_issuer
+from tenants.provisioning import Issuer, create_tenant
 
 pytestmark = pytest.mark.anyio
 

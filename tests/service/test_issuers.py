@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from service import issuers as module
 from service.access import Actor, authenticate, system_actor
+from service.districts import set_issuer, set_status
 from service.errors import AccessDenied, ErrorCode, Unavailable
 from service.ids import encode_id
 from service.issuers import Issuers, address_fault
@@ -23,7 +24,7 @@ from service.main import cli
 from service.members import create_member, edit_member, sign_in
 from service.settings import Settings
 from tenants.database import Database
-from tenants.provisioning import District, Issuer, ProvisioningError, set_issuer, set_status
+from tenants.provisioning import GENESIS, District, Issuer, ProvisioningError, issuer_of, owner_transaction
 from tests.conftest import MakeTenant
 from tests.service.issuing import AUDIENCE, RunningIssuer, SigningKey, issuing
 from tests.service.test_health import Socket, Start, served
@@ -415,6 +416,62 @@ async def test_addresses_of_issuers(address: str, http: bool, sound: bool) -> No
     assert (address_fault(address, http=http) is None) is sound
 
 
+async def recorded(db: Database, district: District) -> list[tuple[str, list[tuple[str, str | None, str | None]]]]:
+    """Events of the district itself that nobody in particular caused: what was done, and what it changed."""
+    async with db.transaction(district.id) as tx:
+        rows = await tx.fetch(
+            """SELECT action, changes FROM audit_events
+               WHERE tenant_id = $1 AND actor_id IS NULL AND subject_type = 'Tenant' AND subject_id = $1
+               ORDER BY sequence""",
+            tx.tenant_id,
+        )
+    return [
+        (row["action"], [(each["field"], each["before"], each["after"]) for each in json.loads(row["changes"])])
+        for row in rows
+    ]
+
+
+async def test_every_change_of_an_issuer_or_a_status_is_on_record(
+    db: Database, owner_url: str, make_tenant: MakeTenant
+) -> None:
+    made, other = await make_tenant(), await make_tenant()
+    url = f"https://{made.code}.example"
+    # What changes nothing is no event.
+    for issuer in (Issuer(url, "a"), Issuer(url, "a"), Issuer(url, "b", tenant_claim="district"), None, None):
+        await set_issuer(owner_url, code=made.code, issuer=issuer)
+    for status in ("SUSPENDED", "SUSPENDED", "ACTIVE"):
+        assert (await set_status(owner_url, code=made.code, status=status)).status == status
+    sub, claim = ("subjectClaim", "sub", None), ("tenantClaim", "district", None)
+    assert await recorded(db, made) == [
+        ("setTenantIssuer", [("issuer", None, url), ("audience", None, "a"), ("subjectClaim", None, "sub")]),
+        ("setTenantIssuer", [("audience", "a", "b"), ("tenantClaim", None, "district")]),
+        ("removeTenantIssuer", [("issuer", url, None), ("audience", "b", None), sub, claim]),
+        ("suspendTenant", [("status", "ACTIVE", "SUSPENDED")]),
+        ("resumeTenant", [("status", "SUSPENDED", "ACTIVE")]),
+    ]
+    await set_issuer(owner_url, code=made.code, issuer=Issuer(url, "a"))
+    with pytest.raises(ProvisioningError, match="--tenant-claim"):
+        await set_issuer(owner_url, code=other.code, issuer=Issuer(url, "a"))
+    assert await recorded(db, other) == []
+    with pytest.raises(ProvisioningError, match="no district with the code nowhere"):
+        await set_issuer(owner_url, code="nowhere", issuer=None)
+    with pytest.raises(ProvisioningError, match="no district with the code nowhere"):
+        await set_status(owner_url, code="nowhere", status="ACTIVE")
+
+
+async def test_an_issuer_that_cannot_be_put_on_record_is_not_set(owner_url: str, make_tenant: MakeTenant) -> None:
+    made = await make_tenant()
+    async with owner_transaction(owner_url, code=made.code) as tx:
+        await tx.execute("DELETE FROM audit_heads WHERE tenant_id = $1", tx.tenant_id)
+    with pytest.raises(AssertionError, match="audit head"):
+        await set_issuer(owner_url, code=made.code, issuer=Issuer("https://id.example", "a"))
+    assert await issuer_of(owner_url, code=made.code) is None
+    async with owner_transaction(owner_url, code=made.code) as tx:
+        await tx.execute(
+            "INSERT INTO audit_heads (tenant_id, sequence, digest) VALUES ($1, 0, $2)", tx.tenant_id, GENESIS
+        )
+
+
 async def test_the_command_line(
     settings: Settings,
     db: Database,
@@ -455,3 +512,10 @@ async def test_the_command_line(
     issuer.publish(RSA)
     assert (await run(*wrong, issuer.url)).exit_code == 0
     assert (await enter(db, issuer.token(SUBJECT))).tenant_id == district.id
+    assert (await run("tenant", "suspend", district.code)).exit_code == 0
+    assert [action for action, _ in await recorded(db, district)] == [
+        "setTenantIssuer",
+        "removeTenantIssuer",
+        "setTenantIssuer",
+        "suspendTenant",
+    ]

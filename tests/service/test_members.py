@@ -19,12 +19,13 @@ from service.access import (
     system_actor,
 )
 from service.directory import UnitRow, import_org_units
+from service.districts import set_status
 from service.errors import AccessDenied, ErrorCode, IllegalState, Invalid, KaopingError, NotFound, VersionConflict
 from service.ids import encode_id
 from service.members import GrantSpec
 from tenants.database import Database
 from tenants.ids import uuid7
-from tenants.provisioning import District, set_status
+from tenants.provisioning import District
 from tests.conftest import MakeTenant
 
 pytestmark = pytest.mark.anyio

@@ -230,7 +230,7 @@ async def test_the_migration_counts_what_is_there_already(db: Database, tenant: 
             await connection.execute(f"SET LOCAL app.tenant_id = '{other}'; DELETE FROM progress_counters")
         await connection.execute(fill_sql)
         await connection.execute(f"SET LOCAL app.tenant_id = '{tenant.id}'")
-        tx = Transaction(tenant.id, connection, None)  # type: ignore[arg-type]  # no models are used
+        tx = Transaction(tenant.id, connection)
         found = await kept(tx)
         assert found == await recounted(tx)
         assert found

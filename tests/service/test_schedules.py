@@ -8,11 +8,12 @@ import pytest
 
 from service import housekeeping, idempotency, jobs
 from service.access import system_actor
+from service.districts import set_status
 from service.jobs import HOUSEKEEPING, KINDS, JobRun, Kind
 from service.settings import Settings
 from tenants.database import Database
 from tenants.ids import uuid7
-from tenants.provisioning import District, set_status
+from tenants.provisioning import District
 from tests.service.test_jobs import ask, change, claimed, known, row
 from tests.service.working import TEST
 

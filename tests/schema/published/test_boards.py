@@ -21,10 +21,11 @@ from service import members, metrics, publications
 from service.access import Role, issue_jwt, system_actor
 from service.actors import HELD_SECONDS
 from service.app import create_app
+from service.districts import set_status
 from service.ids import decode_id, encode_id
 from service.settings import Settings
 from tenants.database import Database
-from tenants.provisioning import District, set_status
+from tenants.provisioning import District
 from tests.conftest import MakeTenant
 from tests.schema.published.boards import BOARD, MANIFEST_TEXTS, OWN_BOARD, RANKS
 from tests.schema.test_trusted import sha256, written
