@@ -131,18 +131,25 @@ def running(settings: Settings, *, report: embedded.Report = tell) -> Iterator[S
     them. Servers of one's own are taken as they are; where one does not answer, it is named.
     """
     if not settings.embedded:
-        try:
+        with naming_servers(settings):
             yield settings
-        except OSError as error:
-            # A fault of a file, or whoever reads our output has heard enough.
-            if error.filename is not None or isinstance(error, BrokenPipeError):
-                raise
-            raise Failure(unanswered(settings, error)) from error
         return
     with embedded.using(settings.data, postgres_version=settings.embedded_postgres, report=report) as servers:
         ready = settings.on(servers)
         asyncio.run(migrate(servers.database_owner_url, servers.database_url))
         yield ready
+
+
+@contextlib.contextmanager
+def naming_servers(settings: Settings) -> Iterator[None]:
+    """Where a server of one's own does not answer, it is named with its setting."""
+    try:
+        yield
+    except OSError as error:
+        # A fault of a file, or whoever reads our output has heard enough; embedded servers have words of their own.
+        if error.filename is not None or isinstance(error, BrokenPipeError) or settings.embedded:
+            raise
+        raise Failure(unanswered(settings, error)) from error
 
 
 def secret(address: object) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from service.cli.common import data_option, documented
+from service.cli.common import data_option, documented, naming_servers
 from service.demo.board import TOP
 from service.demo.command import SEED, demo
 from service.settings import Settings
@@ -36,4 +36,5 @@ def demo_command(
       kaoping demo --port 8123 --data /srv/kaoping-demo
     """
     settings = Settings.read(needs=["database_owner_url", "redis_url"], host=host, port=port, data=data)
-    sys.exit(demo(settings, once=once, seed=seed, top=None if everything else top))
+    with naming_servers(settings):
+        sys.exit(demo(settings, once=once, seed=seed, top=None if everything else top))

@@ -255,6 +255,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("a value for all charts", {"global": {"databasePassword": "hunter2"}}, "global"),
     ("an annotation with a password", {"api": {"podAnnotations": {"x.example/db-password": "hunter2"}}}, "db-password"),
     ("an annotation with a key", {"worker": {"podAnnotations": {"signing_key": "x" * 40}}}, "signing_key"),
+    ("an annotation that is a secret", {"api": {"podAnnotations": {"x.example/secret": "hunter2"}}}, "e/secret"),
+    ("an annotation with a client's secret", {"ingress": {"annotations": {"clientSecret": "x"}}}, "clientSecret"),
     ("an annotation with a setting", {"service": {"annotations": {"KAOPING_REDIS_URL": "x"}}}, "KAOPING_REDIS_URL"),
     ("an address with a password", {"ingress": {"annotations": {"a": "postgresql://kp_app:hunter2@db/x"}}}, "/a'"),
     ("an address with a token", {"serviceAccount": {"annotations": {"a": "see https://ghp_x1@git.example"}}}, "/a'"),
@@ -396,6 +398,33 @@ def test_pods_start_again_where_what_they_read_has_changed(values: dict[str, Any
         )
     )
     assert {part for part, spec in after.items() if spec["template"] != before[part]["template"]} == parts
+
+
+def described(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything that a schema describes with a type."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("type"), str):
+            yield path, schema
+        for name, part in schema.items():
+            yield from described(part, f"{path}/{name}")
+    elif isinstance(schema, list):
+        for place, part in enumerate(schema):
+            yield from described(part, f"{path}/{place}")
+
+
+def test_no_object_of_values_takes_just_anything() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    of_type: dict[str, dict[str, dict[str, Any]]] = {}
+    for path, each in described(schema):
+        of_type.setdefault(each["type"], {})[path] = each
+    free = {
+        path: each
+        for path, each in of_type["object"].items()
+        if each.get("additionalProperties") is not False and each.get("maxProperties") != 0
+    }
+    assert free.keys() == {"/$defs/annotations", "/$defs/labels", "/$defs/matchLabels"}
+    assert all(each["propertyNames"] and each["additionalProperties"] for each in free.values())
+    assert all(each["items"] for each in of_type["array"].values())
 
 
 def nulls(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
