@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 import strawberry
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -96,7 +95,7 @@ class Entrance:
         """The context of an operation; raises AccessDenied for a token that does not hold."""
         actor = await self.actor(authorization)
         if actor is not None:
-            actor = replace(actor, request_id=request_id)
+            actor = actor.in_request(request_id)
             logs.bind(tenant=actor.tenant_id)
         return self.context(actor, choose_language(accept_language, self._settings.language), request_id)
 

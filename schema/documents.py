@@ -42,6 +42,8 @@ _RULES = (*specified_rules, MaybeNullValidationRule)
 BYTES_PER_TOKEN = 1_000
 """What a parsed token takes in memory, with its node and place, rounded up from a measurement."""
 
+_HITS, _MISSES = metrics.DOCUMENTS.labels("hit"), metrics.DOCUMENTS.labels("miss")
+
 _NAMES = {
     "bytes": Text(zh="文本长度（字节）", en="length in bytes"),
     "tokens": Text(zh="词法单元数", en="number of tokens"),
@@ -160,7 +162,7 @@ class Documents:
         if self._trusted_only:
             raise _not_trusted(language)
         kept = self._kept.get(digest)
-        metrics.DOCUMENTS.labels("miss" if kept is None else "hit").inc()
+        (_MISSES if kept is None else _HITS).inc()
         if kept is not None:
             self._kept.move_to_end(digest)
             return kept

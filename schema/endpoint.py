@@ -15,12 +15,13 @@ from typing import Any, Protocol
 
 import orjson
 from graphql import OperationType
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema import masking
 from schema.execution import Answer, Engine, OperationContext, encode
+from schema.headers import Headers
 from schema.masking import Refusal
 from schema.measuring import measured
 from schema.negotiation import GRAPHQL_RESPONSE, JSON, choose_media_type
@@ -34,6 +35,8 @@ _CONTENT_TYPE = re.compile(r"""\s*application/json\s*(;\s*charset\s*=\s*"?utf-?8
 
 _PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id")
 """Parameters of a GET that are text; variables and extensions are JSON."""
+
+_ALWAYS = ((b"cache-control", b"no-store"), (b"vary", b"Accept, Accept-Language, Authorization"))
 
 _DRAIN_SECONDS = 5.0
 _DRAIN_TIMES = 4
@@ -66,44 +69,63 @@ class GraphQLEndpoint:
         if scope["type"] == "websocket":
             await self.sockets(scope, receive, send)
             return
-        request = Request(scope, receive)
-        language = choose_language(request.headers.get("accept-language"), self.options.language)
-        media = choose_media_type(request.headers.get("accept"))
+        headers = Headers(scope)
+        language = choose_language(headers.get(b"accept-language"), self.options.language)
+        media = choose_media_type(headers.get(b"accept"))
         request_id = request_id_of(scope)
+        more: Mapping[str, str] = {}
+        body: Mapping[str, Any]
         try:
-            answer = await self._answer(request, language, media, request_id)
-            response = self._response(answer.body, answer.status if media == GRAPHQL_RESPONSE else 200, media)
+            answer = await self._answer(scope, receive, headers, language, media, request_id)
+            body, status = answer.body, answer.status if media == GRAPHQL_RESPONSE else 200
         except Refusal as refusal:
+            body, more = {"errors": refusal.errors}, refusal.headers or {}
             status = 200 if refusal.well_formed and media == JSON and refusal.status == 400 else refusal.status
-            response = self._response({"errors": refusal.errors}, status, media, refusal.headers)
         except Exception as error:
             made = masking.exception_error(error, language, request_id)
-            response = self._response({"errors": [made]}, masking.status_of(made), media)
-        response.headers["content-language"] = language
-        await response(scope, receive, send)
+            body, status = {"errors": [made]}, masking.status_of(made)
+        text = encode(body)
+        fields = [
+            (b"content-length", str(len(text)).encode()),
+            (b"content-type", f"{media or JSON}; charset=utf-8".encode()),
+            (b"content-language", language.encode()),
+            *_ALWAYS,
+            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in more.items()),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": fields})
+        await send({"type": "http.response.body", "body": text})
 
-    async def _answer(self, request: Request, language: Language, media: str | None, request_id: str) -> Answer:
-        self._check_transport(request, language, media)
-        asked = read_request(await self._read(request, language), language)
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        language: Language,
+        media: str | None,
+        request_id: str,
+    ) -> Answer:
+        method: str = scope["method"]
+        self._check_transport(scope, headers, language, media)
+        asked = read_request(await self._read(scope, receive, headers, language), language)
         try:
             context = await self.enter(
-                authorization=request.headers.get("authorization"),
-                accept_language=request.headers.get("accept-language"),
+                authorization=headers.get(b"authorization"),
+                accept_language=headers.get(b"accept-language"),
                 request_id=request_id,
             )
         except AccessDenied as denied:
             raise masking.unauthenticated(denied, language) from None
         try:
             operation = self.engine.prepare(asked, language)
-            request.state.operation = f"{operation.type.value} {operation.name or '-'}"[:80]
-            self._check_method(request.method, operation.type, language)
+            scope.setdefault("state", {})["operation"] = f"{operation.type.value} {operation.name or '-'}"[:80]
+            self._check_method(method, operation.type, language)
             self.engine.admit(operation, context)
             running = self.engine.execute(operation, asked.variables, context, request_id)
             return await measured(operation, context, running)
         finally:
             await context.close()
 
-    def _check_transport(self, request: Request, language: Language, media: str | None) -> None:
+    def _check_transport(self, scope: Scope, headers: Headers, language: Language, media: str | None) -> None:
         if media is None:
             raise masking.refuse(
                 language,
@@ -112,9 +134,10 @@ class GraphQLEndpoint:
                 status=406,
                 hint=Text(zh=f"可选：{GRAPHQL_RESPONSE}、{JSON}。", en=f"Accept {GRAPHQL_RESPONSE} or {JSON}."),
             )
-        if request.method not in ("GET", "POST"):
+        method = scope["method"]
+        if method not in ("GET", "POST"):
             raise _not_allowed("GET, POST", language)
-        length = len(request.scope.get("query_string", b""))
+        length = len(scope.get("query_string", b""))
         if length > self.options.url_bytes:
             raise masking.refuse(
                 language,
@@ -126,20 +149,20 @@ class GraphQLEndpoint:
                 status=414,
                 hint=Text(zh="请改用 POST。", en="Use POST."),
             )
-        if request.method == "POST" and not _CONTENT_TYPE.fullmatch(request.headers.get("content-type", "")):
+        if method == "POST" and not _CONTENT_TYPE.fullmatch(headers.get(b"content-type") or ""):
             raise _unsupported(
                 Text(zh="Content-Type 必须是 application/json（UTF-8）。", en="Content-Type must be application/json."),
                 language,
             )
-        if request.method == "POST" and request.headers.get("content-encoding", "identity").lower() != "identity":
+        if method == "POST" and (headers.get(b"content-encoding") or "identity").lower() != "identity":
             raise _unsupported(Text(zh="不支持压缩的请求体。", en="A compressed body is not supported."), language)
 
-    async def _read(self, request: Request, language: Language) -> object:
-        if request.method == "GET":
-            return read_parameters(request.query_params, language)
+    async def _read(self, scope: Scope, receive: Receive, headers: Headers, language: Language) -> object:
+        if scope["method"] == "GET":
+            return read_parameters(QueryParams(scope.get("query_string", b"")), language)
         limit = self.options.body_bytes
         try:
-            return orjson.loads(await _read_body(request, limit))
+            return orjson.loads(await _read_body(receive, headers, limit))
         except _TooLong:
             raise masking.refuse(
                 language,
@@ -163,16 +186,6 @@ class GraphQLEndpoint:
         if method == "GET" and type_ is not OperationType.QUERY:
             raise _not_allowed("POST", language)
 
-    def _response(
-        self, body: Mapping[str, Any], status: int, media: str | None, headers: Mapping[str, str] | None = None
-    ) -> Response:
-        media = media or JSON
-        response = Response(encode(body), status, headers)
-        response.headers["content-type"] = f"{media}; charset=utf-8"
-        response.headers["cache-control"] = "no-store"
-        response.headers["vary"] = "Accept, Accept-Language, Authorization"
-        return response
-
 
 def request_id_of(scope: Scope) -> str:
     """The id that the app gave this request, or a new one."""
@@ -180,28 +193,33 @@ def request_id_of(scope: Scope) -> str:
     return given if isinstance(given, str) else uuid.uuid4().hex
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    too_long = declared.isdecimal() and int(declared[:20]) > limit
+async def _read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
+    declared = headers.get(b"content-length") or ""
     parts: list[bytes] = []
-    size = 0
+    left = -1 if declared.isdecimal() and int(declared[:20]) > limit else limit
+    more = True
+    while more and left >= 0:
+        part, more = await _receive_part(receive)
+        parts.append(part)
+        left -= len(part)
+    if left >= 0:
+        return parts[0] if len(parts) == 1 else b"".join(parts)
     # What is too long is read on for a while and thrown away: a client that is still sending does not see an answer.
+    left = _DRAIN_TIMES * limit
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS if too_long else None) as time:
-            async for part in request.stream():
-                size += len(part)
-                if size > limit and not too_long:
-                    too_long = True
-                    time.reschedule(asyncio.get_running_loop().time() + _DRAIN_SECONDS)
-                if too_long:
-                    parts.clear()
-                    if size > _DRAIN_TIMES * limit:
-                        break
-                else:
-                    parts.append(part)
-    if too_long:
-        raise _TooLong
-    return b"".join(parts)
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while more and left >= 0:
+                part, more = await _receive_part(receive)
+                left -= len(part)
+    raise _TooLong
+
+
+async def _receive_part(receive: Receive) -> tuple[bytes, bool]:
+    """The next part of the body, and whether more will come."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def read_parameters(parameters: Mapping[str, str], language: Language) -> dict[str, object]:

@@ -7,7 +7,7 @@ names and cycles are passed over here and reported there.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from graphql import (
     DocumentNode,
@@ -75,9 +75,20 @@ class Costs:
     steps: tuple[tuple[int, tuple[tuple[Size, int], ...]], ...]
     """Each selection set: its own fields, and per child its rows and its step, which comes before."""
     root: int
+    fixed: int | None = None
+    """The cost where no variable tells of it, reckoned once."""
+
+    @classmethod
+    def of(cls, steps: tuple[tuple[int, tuple[tuple[Size, int], ...]], ...], root: int) -> Self:
+        """The cost of these selections."""
+        made = cls(steps, root)
+        told = any(size.variables for _, children in steps for size, _ in children)
+        return made if told else cls(steps, root, made.reckon({}, 0))
 
     def reckon(self, variables: Mapping[str, Any], page: int) -> int:
         """The cost with these variables; linear in the length of the document."""
+        if self.fixed is not None:
+            return self.fixed
         values: list[int] = []
         for own, children in self.steps:
             values.append(min(_MOST, own + sum(size.rows(variables, page) * values[child] for size, child in children)))
@@ -239,7 +250,7 @@ def _measure(
         # Writing the fragments out is safe now: the number of fields is known. Validation reports the cycles.
         roots, repeats = _widest([operation.selection_set], fragments)
         excesses = _above({"roots": roots, "repeats": repeats}, limits)
-    return Measured(Costs(tuple(run.steps), sums.step), sums.introspects, tuple(excesses))
+    return Measured(Costs.of(tuple(run.steps), sums.step), sums.introspects, tuple(excesses))
 
 
 def _above(counts: Mapping[str, int], limits: DocumentLimits) -> list[Excess]:

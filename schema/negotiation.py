@@ -1,11 +1,15 @@
 """Choose the media type of a response from an Accept header (内容协商)."""
 
+from functools import lru_cache
 from typing import Final
 
-from service.language import quality
+from service.language import MOST_KEPT, quality
 
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
+
+LONGEST_KEPT: Final = 512
+"""Characters of a header in memory that chose already."""
 
 
 def choose_media_type(accept: str | None) -> str | None:
@@ -14,10 +18,15 @@ def choose_media_type(accept: str | None) -> str | None:
     A wildcard means JSON, which every client reads; the newer type is for those who name it. A range that names the
     type overrules a wildcard, so `application/json;q=0, */*` gets the newer type.
     """
-    if not (accept or "").strip():
+    accept = accept or ""
+    return _kept(accept) if len(accept) <= LONGEST_KEPT else _chosen(accept)
+
+
+def _chosen(accept: str) -> str | None:
+    if not accept.strip():
         return JSON
     ranges: dict[str, float] = {}
-    for part in (accept or "").split(","):
+    for part in accept.split(","):
         media, _, parameters = part.strip().lower().partition(";")
         ranges[media.strip()] = max(ranges.get(media.strip(), 0.0), quality(parameters))
     best: tuple[float, bool, bool] | None = None
@@ -31,3 +40,6 @@ def choose_media_type(accept: str | None) -> str | None:
         if best is None or rank > best:
             best, chosen = rank, offer
     return chosen
+
+
+_kept = lru_cache(maxsize=MOST_KEPT)(_chosen)

@@ -86,10 +86,10 @@ class Loader:
         for batch in waiting.values():
             for future in batch.futures:
                 future.cancel()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _dispatch(self) -> None:
         batches, self._batches = self._batches, {}

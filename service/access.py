@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -97,7 +97,7 @@ class Actor:
     secret_hash: bytes | None = field(default=None, repr=False)
     """Of a service token: which of its secrets was shown; the next one ends it."""
 
-    @property
+    @cached_property
     def roles(self) -> frozenset[Role]:
         """All roles that it holds anywhere."""
         return frozenset(grant.role for grant in self.grants)
@@ -115,10 +115,18 @@ class Actor:
             for grant in self.grants
         )
 
-    @property
+    @cached_property
     def narrowed(self) -> bool:
         """Whether some of its grants cover less than all of their subtrees."""
         return any(grant.narrowed for grant in self.grants)
+
+    def in_request(self, request_id: str | None) -> Self:
+        """The same actor, whose writes tell of this request."""
+        # Not by dataclasses.replace, which takes long and would lose what was reckoned of the one that is known.
+        reckoned = {"roles": self.roles, "sees_all": self.sees_all, "narrowed": self.narrowed}
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, **reckoned, request_id=request_id)
+        return made
 
     def holds_at_root(self, *roles: Role) -> bool:
         """Whether it holds one of the roles for the whole district; the system holds all."""

@@ -9,7 +9,7 @@ Writes do not rely on it: they read the actor again in their own transaction (`s
 import hashlib
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -56,7 +56,7 @@ class Actors:
 
     async def of(self, token: str, *, request_id: str | None = None) -> Actor:
         """The actor behind a token, in a request; raises AccessDenied (UNAUTHENTICATED)."""
-        return replace(await self.known(token), request_id=request_id)
+        return (await self.known(token)).in_request(request_id)
 
     async def known(self, token: str) -> Actor:
         """The actor behind a token, in no request; raises AccessDenied (UNAUTHENTICATED)."""

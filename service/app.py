@@ -238,6 +238,9 @@ class Envelope:
         return answer({"errors": [{"message": message, "extensions": extensions}]}, 500)
 
     def _log(self, scope: Scope, request_id: str, seen: dict[str, int], milliseconds: float) -> None:
+        level = logging.DEBUG if scope["path"] in ("/livez", "/readyz") else logging.INFO
+        if not access_log.isEnabledFor(level):
+            return
         extra: dict[str, object] = {
             "request_id": request_id,
             "method": scope.get("method", "WEBSOCKET"),
@@ -249,7 +252,6 @@ class Envelope:
         }
         more = {"operation": scope["state"].get("operation"), "close": seen.get("close")}
         extra |= {name: value for name, value in more.items() if value is not None}
-        level = logging.DEBUG if scope["path"] in ("/livez", "/readyz") else logging.INFO
         access_log.log(level, "Request", extra=extra)
 
 

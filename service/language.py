@@ -1,11 +1,15 @@
 """Choose the language of messages (语言): simplified Chinese unless the caller prefers English."""
 
-from typing import Literal
+from functools import lru_cache
+from typing import Final, Literal
 
 from service.scoring.text import Text
 
 Language = Literal["zh-CN", "en"]
 DEFAULT_LANGUAGE: Language = "zh-CN"
+
+MOST_KEPT: Final = 256
+"""Headers in memory that chose already: browsers send the same few each time."""
 
 
 def choose_language(accept_language: str | None, default: Language = DEFAULT_LANGUAGE) -> Language:
@@ -14,8 +18,13 @@ def choose_language(accept_language: str | None, default: Language = DEFAULT_LAN
     Any English (en, en-GB) and any Chinese (zh, zh-Hans, zh-TW) counts; other languages and faulty parts are passed
     over. Where it wants both alike, or neither, the default holds.
     """
+    return _chosen((accept_language or "")[:1000], default)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _chosen(accept_language: str, default: Language) -> Language:
     best: dict[Language, float] = {}
-    for part in (accept_language or "")[:1000].split(","):
+    for part in accept_language.split(","):
         tag, _, parameters = part.partition(";")
         primary = tag.strip().lower().partition("-")[0]
         language: Language | None = "en" if primary == "en" else "zh-CN" if primary == "zh" else None

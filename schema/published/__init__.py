@@ -21,7 +21,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
@@ -58,10 +58,6 @@ MOST_STATES: Final = 10_000
 MOST_ASKED: Final = 4_096
 LONGEST_ASKED: Final = 2_048
 """Query strings in memory that were read already, and their length in bytes."""
-
-MOST_FORMS: Final = 256
-LONGEST_FORM: Final = 512
-"""Headers in memory that chose a form already, and their length in characters."""
 
 CACHE_CONTROL: Final = b"private, max-age=0, must-revalidate"
 """Only the caller's own cache may keep it: other tokens see other boards. It asks each time, which costs no bytes."""
@@ -126,7 +122,6 @@ class PublishedBoards:
         self._db = db
         self._documents: dict[tuple[bytes, str | None], BoardDocument | None] = {}
         self._asked: OrderedDict[bytes, Asked] = OrderedDict()
-        self._forms: dict[tuple[str | None, str | None], Form | None] = {}
         self._states: OrderedDict[tuple[UUID, UUID], _State] = OrderedDict()
         self._making: dict[Hashable, asyncio.Event] = {}
 
@@ -233,15 +228,9 @@ class PublishedBoards:
         return self._documents[key]
 
     def _form(self, accept: str | None, accept_language: str | None) -> Form | None:
-        """The form that is asked for; None where it is none of ours. Browsers send the same few headers each time."""
-        asked = (accept, accept_language)
-        if asked in self._forms:
-            return self._forms[asked]
+        """The form that is asked for; None where it is none of ours."""
         media = choose_media_type(accept)
-        form = None if media is None else Form(media, choose_language(accept_language, self.options.language))
-        if len(self._forms) < MOST_FORMS and len(accept or "") + len(accept_language or "") <= LONGEST_FORM:
-            self._forms[asked] = form
-        return form
+        return None if media is None else Form(media, choose_language(accept_language, self.options.language))
 
     # ---- what is true now
 
@@ -288,7 +277,7 @@ class PublishedBoards:
 
     async def _make(self, asked: Asked, actor: Actor, form: Form, request_id: str) -> Board | None:
         """The answer, read together with all that it is kept by; None where the endpoint has to answer."""
-        context = self.entrance.context(replace(actor, request_id=request_id), form.language, request_id)
+        context = self.entrance.context(actor.in_request(request_id), form.language, request_id)
         try:
             reader = pinned(context)
             try:
