@@ -162,6 +162,8 @@ class Paged(Reach):
     default: tuple[Key, ...]
     """Order without orderBy."""
     countable: bool
+    holds: str | None = None
+    """Predicate over {t}, true of each of its rows, so that a plan need not ask it where their relations have it."""
 
 
 @dataclass(frozen=True, slots=True)

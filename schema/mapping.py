@@ -346,10 +346,11 @@ def connection(
     arguments: Sequence[Argument] = (),
     countable: bool = True,
     seen: bool = False,
+    holds: str | None = None,
 ) -> Any:
     """A page of rows: `filter` and `order` are input classes (or their names), `default` the order without orderBy.
 
-    `seen` as in `Reach`.
+    `seen` as in `Reach`, `holds` as in `Paged`.
     """
     declaration = Paged(
         on or {},
@@ -360,6 +361,7 @@ def connection(
         cast("type", order),
         tuple(default),
         countable,
+        holds,
         seen=seen,
     )
     return _mapped(description, declaration)

@@ -19,10 +19,10 @@ Beside them stand a field's own arguments, by their names. Values always travel 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from service.reports.rights import NARROWED
+from service.reports.rights import NARROWED, spared
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 
@@ -40,8 +40,7 @@ def places(template: str) -> set[str]:
     return set(_PLACE.findall(template))
 
 
-@dataclass(frozen=True, slots=True)
-class Viewpoint:
+class Viewpoint(NamedTuple):
     """Whose eyes a read is made with."""
 
     tenant_id: UUID
@@ -68,9 +67,13 @@ class Statement:
 
     viewpoint: Viewpoint
     constants: Mapping[str, str] = field(default_factory=dict)
-    """Places that are SQL of the caller's instead of what they stand for otherwise."""
+    """Places that are SQL of the caller's instead of what they stand for otherwise, and what `spared` leaves out."""
     arguments: list[Any] = field(default_factory=list)
     _named: dict[str, str] = field(default_factory=dict)
+    _false: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._false = frozenset(name for name, sql in self.constants.items() if sql == "false")
 
     def bind(self, value: Any, sql_type: str) -> str:
         """A new parameter: `$n::type`."""
@@ -109,4 +112,4 @@ class Statement:
 
     def render(self, template: str, **own: str | Bound) -> str:
         """The template with its places filled: `t` and `r` are aliases, other names are SQL or values of the caller."""
-        return fill(template, lambda name: self.place(name, own))
+        return fill(spared(template, self._false), lambda name: self.place(name, own))

@@ -65,7 +65,7 @@ async def keep_and_read(
     """
     actor = context.actor
     assert actor is not None
-    sight = Sight(actor.sees_all, actor.narrowed)
+    sight = Sight.of(actor)
     statement = Statement(context.viewpoint, sight.constants, idempotency.kept_as(actor, mutation, key, outcome))
     sql = f"WITH kept AS ({idempotency.KEEP}) {select_rows(statement, wanted.cls, ids)}"
     records = await tx.fetch(sql, *statement.arguments)

@@ -9,6 +9,7 @@ from schema.reports import NEWEST_REPORTS, OWN_REPORTS, WORKLIST
 from schema.reviews import AWARD_QUEUE, LEAVES, RESPONSIBLE_LEAVES, REVIEW_QUEUE
 from schema.scope import IN_FORCE, READERS
 from service.access import Role
+from service.reports.rights import FILLS_SIDE
 
 if TYPE_CHECKING:
     from schema.cycles import Cycle
@@ -57,6 +58,7 @@ class Viewer:
         "Values it has to fill (填报任务): open, returned and overdue ones, soonest due first.",
         where=WORKLIST,
         seen=True,
+        holds=FILLS_SIDE,
         filter="TaskFilter",
         order="TaskOrder",
         default=[Key("{r}.due_at", "timestamptz"), Key("{r}.position", "bigint")],

@@ -38,6 +38,7 @@ from schema.plans.rows import Row
 from schema.reach import reached_from, table_of, target_of
 from schema.registry import registered
 from schema.sql import Bound
+from service.access import Role
 from tenants.database import CatalogueMismatch, Database
 
 _FITTING = {
@@ -52,7 +53,7 @@ _FITTING = {
 }
 """PostgreSQL's types whose values a scalar can be written from; enumerations are texts."""
 
-_SIGHT = Sight(everything=False, narrowed=True)
+_SIGHT = Sight(everything=False, narrowed=True, roles=frozenset(Role))
 
 
 async def hold_against_catalogue(schema: strawberry.Schema, db: Database) -> None:

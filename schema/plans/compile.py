@@ -6,7 +6,7 @@ place in the text turns into FAULT.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from graphql import (
@@ -50,7 +50,7 @@ from service.ids import id_sql
 ROOT = Row("", Kind.ROOT)
 
 # The values of a plan's parameters are where the values of each run come from.
-_VIEWPOINT = Viewpoint(*(cast(Any, Source(None, name)) for name in Viewpoint.__dataclass_fields__))
+_VIEWPOINT = Viewpoint(*(cast(Any, Source(None, name)) for name in Viewpoint._fields))
 
 
 def compile_plan(selection: Selection, given: Sequence[Given], sight: Sight) -> Plan:
@@ -222,6 +222,8 @@ class Compiler:
 
     def relation(self, declaration: Relation, chosen: Chosen, mapped: MappedField, row: Row) -> str:
         """At most one row: joined where its key is told, else a sub-select."""
+        if row.holds is not None and declaration.where is not None:
+            declaration = replace(declaration, where=declaration.where.replace(row.holds, "true"))
         alias = self.alias()
         target = target_of(mapped, declaration.variants)
         table = target.table

@@ -91,7 +91,8 @@ class _Page:
                 case "cursor":
                     texts.written(Written(self.cursor(), bare=True), nullable=False)
                 case "node":
-                    row = Row(self.alias, self.target.table or Kind.QUERY, self.scope)
+                    source = self.target.table or Kind.QUERY
+                    row = Row(self.alias, source, self.scope, self.declaration.holds)
                     texts.expression(self.compiler.objects(each.branches, self.target, row))
                 case _:
                     texts.literal(json_text(branch.name))
@@ -145,7 +146,7 @@ class _Page:
         order = order_by(plan.keys, expressions, backward=plan.backward)
         limit = f"{self.size} + 1" if self.looks_ahead else self.size
         found = f"SELECT {alias}.*{columns} {origin} ORDER BY {order} LIMIT {limit}"
-        return numbered(f"SELECT {alias}.*, count(*) OVER () AS __all FROM ({found}) {alias}", alias)
+        return numbered(found, alias)
 
     def origin(self, alias: str, *, cursors: bool = False, extra: Sequence[str] = ()) -> tuple[str, list[str]]:
         """FROM and WHERE of all rows under the filter, and their sort keys; with `cursors`, those between them only."""

@@ -1,11 +1,13 @@
 """What is kept of a compiled operation, and of whom it is kept for (计划)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from graphql import GraphQLNamedType
 
 from schema.mapping import MappedField
 from schema.plans.arguments import Source
+from service.access import Actor, Role
 
 LONGEST_STATEMENT = 256 * 1024
 """Characters; longer ones are not kept prepared by the pool of connections."""
@@ -40,19 +42,25 @@ DOCUMENTS = Source(None, "documents")
 """The documents that Python reckoned, as JSON texts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """What of the viewer shapes a statement: a part of every key under which a plan is kept.
 
-    For who sees everything PostgreSQL need not even plan the rules of who may see what. All else of the viewer, its id
-    above all, is a parameter.
+    For who sees everything PostgreSQL need not even plan the rules of who may see what, nor for whoever does not hold a
+    role what only that role leads to. All else of the viewer, its id above all, is a parameter.
     """
 
     everything: bool
     narrowed: bool
+    roles: frozenset[Role]
+
+    @classmethod
+    def of(cls, actor: Actor) -> Self:
+        """Of a viewer as it is known at this moment."""
+        return cls(actor.sees_all, actor.narrowed, actor.roles)
 
     @property
     def constants(self) -> dict[str, str]:
-        """As places of SQL."""
-        everything = {"all": "true" if self.everything else "false"}
-        return everything if self.narrowed else everything | {"narrowed": "false"}
+        """As places of SQL, and as what `service.reports.rights.only` names."""
+        false = [role.value.lower() for role in Role if role not in self.roles]
+        false += ["limited"] * self.everything + ["narrowed"] * (not self.narrowed)
+        return {"all": "true" if self.everything else "false", **dict.fromkeys(false, "false")}

@@ -30,6 +30,8 @@ class Row:
     source: Source
     scope: Scope | None = None
     """None where nothing can be joined to it: it may not be there, or it is a document."""
+    holds: str | None = None
+    """What `Paged` says of it."""
 
     def column(self, name: str) -> str:
         """SQL for a column, or for the JSON under a document's key."""
@@ -47,8 +49,8 @@ class Row:
 
 
 def numbered(rows: str, alias: str) -> str:
-    """Rows with their place, from 1, in `__n`."""
-    return f"SELECT {alias}.*, row_number() OVER () AS __n FROM ({rows}) {alias}"
+    """Rows with their place, from 1, in `__n`, and how many there are, in `__all`."""
+    return f"SELECT {alias}.*, row_number() OVER () AS __n, count(*) OVER () AS __all FROM ({rows}) {alias}"
 
 
 def standing(rows: str, alias: str, scope: Scope) -> tuple[str, str]:

@@ -100,7 +100,7 @@ class Plans:
             self._leave(operation, "mutation" if operation.type is not OperationType.QUERY else "signed_out")
             return None
         try:
-            sight = Sight(context.actor.sees_all, context.actor.narrowed)
+            sight = Sight.of(context.actor)
             ready = self.prepare(operation, variables, sight, context.language)
         except Unplannable as fault:
             self._leave(operation, fault.reason)

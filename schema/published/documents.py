@@ -40,6 +40,7 @@ from schema.published.conditions import settled
 from schema.reach import table_of
 from schema.registry import registered
 from schema.scope import IN_FORCE
+from service.reports.rights import spared
 from service.schemes.settings import DISCLOSED
 
 ROOTS: Final = ("publication", "node")
@@ -148,7 +149,8 @@ class BoardDocument:
     def _rest(self, of_the_run: tuple[str, ...], everywhere: tuple[str, ...]) -> str:
         """What is left of all templates."""
         return "\n".join(
-            settled(each.sql, (*of_the_run, *everywhere) if each.own else everywhere) for each in self._templates
+            settled(spared(each.sql, frozenset()), (*of_the_run, *everywhere) if each.own else everywhere)
+            for each in self._templates
         )
 
 

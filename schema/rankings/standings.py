@@ -36,6 +36,8 @@ from schema.rankings.robustness import RANGE, WITHOUT, RankRangeInfo, RankWithou
 from schema.scalars import Rational
 from schema.schemes import grade_of
 from service.rankings.gradebook import CURRENT_GRADE, DECIDED_GRADE, NEWEST_RECORD, PROPOSED_GRADE
+from service.reports.rights import seen_by
+from service.schemes.settings import DISCLOSED
 
 if TYPE_CHECKING:
     from schema.cycles import CycleUnit
@@ -125,7 +127,7 @@ _NODES = f"""SELECT {{t}}.id AS standing_id, ni.id AS indicator_id, ni.leaf, ni.
 @table(
     "standings",
     plural="standings",
-    visible=f"{{all}} OR {PUBLISHED} AND ({OWN} OR {published('totals', 'ranks', 'grades', 'dimensions')})",
+    visible=seen_by(f"{PUBLISHED} AND ({published(*DISCLOSED)} OR {OWN})"),
 )
 class Standing(Node):
     """A unit's result in a run (考核结果). What a publication does not disclose to the viewer is null."""

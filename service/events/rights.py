@@ -5,7 +5,7 @@ Templates with places, as in `service.reports.rights`; {t} is the alias of a row
 """
 
 from service.events.states import CYCLE_STATES
-from service.reports.rights import ASSESSMENT_NARROWED, ASSESSMENT_VISIBLE, OWN_UNIT, covers, departments, granted
+from service.reports.rights import ASSESSMENT_NARROWED, ASSESSMENT_VISIBLE, OWN_UNIT, covers, departments, granted, only
 from service.scoring.text import Text
 
 EVENT_VISIBLE = ASSESSMENT_VISIBLE
@@ -18,8 +18,11 @@ AS_SECRETARY = covers("('SECRETARY')", ASSESSMENT_NARROWED)
 """The viewer reports for the unit."""
 
 _LEAVES = "JOIN indicator_responsibles er ON er.tenant_id = go.tenant_id AND er.unit_id = go.unit_id"
-AS_DEPARTMENT = granted(
-    f"{departments(_LEAVES)} AND gg.role = 'ASSESSOR' AND er.indicator_id = {{t}}.indicator_id", ASSESSMENT_NARROWED
+AS_DEPARTMENT = only(
+    "assessor",
+    granted(
+        f"{departments(_LEAVES)} AND gg.role = 'ASSESSOR' AND er.indicator_id = {{t}}.indicator_id", ASSESSMENT_NARROWED
+    ),
 )
 """The viewer is an assessor of a unit that is responsible for the leaf."""
 

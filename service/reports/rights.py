@@ -1,15 +1,44 @@
 """Who may see and fill a task, and why not, as SQL (填报权限与锁定): one definition for use-cases and for reads.
 
 Templates with places: {t} is the alias of a row of `tasks` or `assessments`; {tenant}, {actor}, {all}, {narrowed},
-{today} are SQL.
+{today} are SQL. What `only` marks is left out of statements for viewers of whom it is known to be false.
 `placed` fills them for use-cases; the schema has its own way.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from service.errors import ErrorCode
 from service.scoring.text import Text
+
+_MARKED = re.compile(r"/\*\?([a-z_ ]+)\*/((?:(?!/\*\?[a-z]).)*?)/\*\?\*/", re.DOTALL)
+"""What `only` marks, with nothing marked inside."""
+
+
+def only(names: str, predicate: str) -> str:
+    """A predicate that is false for viewers of whom all of `names` are: roles that they do not hold, or `narrowed`.
+
+    It says so in comments of SQL, which `spared` reads; whoever does not call that asks it of everybody. `limited` is
+    who does not see all.
+    """
+    return f"/*?{names}*/({predicate})/*?*/"
+
+
+def seen_by(*ways: str) -> str:
+    """Predicate: the viewer sees all, or one of these predicates leads it here."""
+    return f"({{all}} OR {only('limited', ' OR '.join(ways))})"
+
+
+@lru_cache(maxsize=2_000)
+def spared(template: str, false: Set[str]) -> str:
+    """The template for a viewer of whom these names are known to be false: what only they lead to is `false`."""
+    found = 1
+    while found:
+        template, found = _MARKED.subn(lambda part: "false" if false >= set(part[1].split()) else part[2], template)
+    return template
+
 
 READERS = "('SECRETARY', 'REVIEWER', 'OBSERVER', 'ORGANISER')"
 """Roles that read all of the units they cover."""
@@ -64,13 +93,15 @@ ASSESSMENT_NARROWED = f"""{_CATEGORY}
 """Of a grant `gg` and an assessment: what the grant is narrowed to includes it."""
 
 
-_PLAIN = "gg.category_ids = '{}' AND gg.indicator_codes = '{}' AND gg.data_item_ids = '{}'"
+PLAIN = "gg.category_ids = '{}' AND gg.indicator_codes = '{}' AND gg.data_item_ids = '{}'"
+"""Of a grant `gg`: it covers all of its subtree."""
+
 NARROWED = """EXISTS (SELECT 1 FROM grants gn WHERE gn.tenant_id = {tenant} AND gn.holder_id = {actor}
     AND (gn.category_ids <> '{}' OR gn.indicator_codes <> '{}' OR gn.data_item_ids <> '{}'))"""
 """What {narrowed} stands for: the viewer has grants that cover less than all of their subtrees."""
 
 
-TASK_GRANTED = f"({_PLAIN} OR {{narrowed}} AND {TASK_NARROWED})"
+TASK_GRANTED = f"({PLAIN} OR {only('narrowed', f'{{narrowed}} AND {TASK_NARROWED}')})"
 """As TASK_NARROWED; of a viewer whose grants are all plain PostgreSQL plans nothing more."""
 
 
@@ -80,18 +111,16 @@ def granted(grants: str, narrowed: str) -> str:
     `grants` is tied to {t} by equalities in its WHERE alone. So PostgreSQL may probe it for one row or hash it for
     many; what a grant is narrowed to is asked row by row, and only of viewers who have such grants.
     """
-    return f"""(EXISTS (SELECT 1 {grants} AND {_PLAIN})
-        OR {{narrowed}} AND EXISTS (SELECT 1 {grants} AND NOT ({_PLAIN}) AND {narrowed}))"""
+    of_narrowed = only("narrowed", f"{{narrowed}} AND EXISTS (SELECT 1 {grants} AND NOT ({PLAIN}) AND {narrowed})")
+    return f"(EXISTS (SELECT 1 {grants} AND {PLAIN}) OR {of_narrowed})"
 
 
 def covers(roles: str, narrowed: str) -> str:
     """Predicate: the viewer holds one of the roles at the unit of {t} or above it, as of the opening."""
-    return granted(
-        f"""FROM grants gg
+    grants = f"""FROM grants gg
         JOIN cycle_unit_ancestors ga ON ga.tenant_id = gg.tenant_id AND ga.ancestor_id = gg.unit_id
-        WHERE {HELD} AND gg.role IN {roles} AND ga.cycle_unit_id = {{t}}.cycle_unit_id""",
-        narrowed,
-    )
+        WHERE {HELD} AND gg.role IN {roles} AND ga.cycle_unit_id = {{t}}.cycle_unit_id"""
+    return only(" ".join(re.findall("[A-Z]+", roles)).lower(), granted(grants, narrowed))
 
 
 def departments(joins: str = "") -> str:
@@ -102,6 +131,11 @@ def departments(joins: str = "") -> str:
     return f"""FROM grants gg
         JOIN org_unit_ancestors go ON go.tenant_id = gg.tenant_id AND go.ancestor_id = gg.unit_id {joins}
         WHERE {HELD} AND (gg.role = 'ASSESSOR' OR gg.role = 'REVIEWER' AND go.depth = 0)"""
+
+
+def departmental(joins: str, condition: str, narrowed: str) -> str:
+    """Predicate: the condition holds for a department that the viewer stands for."""
+    return only("assessor reviewer", granted(f"{departments(joins)} AND {condition}", narrowed))
 
 
 _RESPONSIBLE_ITEMS = """
@@ -123,38 +157,37 @@ _LEAVES_OF_ITEM = f"""{_RESPONSIBLE_LEAVES}
     JOIN indicator_items vi ON vi.tenant_id = vn.tenant_id AND vi.indicator_id = vn.id
     JOIN cycles vc ON vc.tenant_id = vn.tenant_id AND vc.scheme_version_id = vn.scheme_version_id"""
 
-TASK_VISIBLE = f"""({{all}} OR {covers(READERS, TASK_NARROWED)}
-    OR {granted(f"{departments(_RESPONSIBLE_ITEMS)} AND {_THE_ITEM}", TASK_NARROWED)}
-    OR {
-    granted(
-        f"{departments(_LEAVES_OF_ITEM)} AND vi.data_item_id = {{t}}.data_item_id AND vc.id = {{t}}.cycle_id",
-        TASK_NARROWED,
-    )
-})"""
+_THE_ITEM_OF_LEAF = "vi.data_item_id = {t}.data_item_id AND vc.id = {t}.cycle_id"
+
+TASK_VISIBLE = seen_by(
+    covers(READERS, TASK_NARROWED),
+    departmental(_RESPONSIBLE_ITEMS, _THE_ITEM, TASK_NARROWED),
+    departmental(_LEAVES_OF_ITEM, _THE_ITEM_OF_LEAF, TASK_NARROWED),
+)
 """Of a task: its unit lies under a grant of the viewer, or its item, or a leaf that uses it, is its department's."""
 
 _ITEMS_OF_LEAF = f"""{_RESPONSIBLE_ITEMS}
     JOIN indicator_items vi ON vi.tenant_id = sv.tenant_id AND vi.data_item_id = sv.data_item_id"""
 
-ASSESSMENT_VISIBLE = f"""({{all}} OR {covers(READERS, ASSESSMENT_NARROWED)}
-    OR {granted(f"{departments(_RESPONSIBLE_LEAVES)} AND vr.indicator_id = {{t}}.indicator_id", ASSESSMENT_NARROWED)}
-    OR {
-    granted(
-        f"{departments(_ITEMS_OF_LEAF)} AND vi.indicator_id = {{t}}.indicator_id AND sc.id = {{t}}.cycle_id",
-        ASSESSMENT_NARROWED,
-    )
-})"""
+_THE_LEAF = "vr.indicator_id = {t}.indicator_id"
+_THE_LEAF_OF_ITEM = "vi.indicator_id = {t}.indicator_id AND sc.id = {t}.cycle_id"
+
+ASSESSMENT_VISIBLE = seen_by(
+    covers(READERS, ASSESSMENT_NARROWED),
+    departmental(_RESPONSIBLE_LEAVES, _THE_LEAF, ASSESSMENT_NARROWED),
+    departmental(_ITEMS_OF_LEAF, _THE_LEAF_OF_ITEM, ASSESSMENT_NARROWED),
+)
 """Of an assessment: its unit lies under a grant of the viewer, or its leaf or one of its items is its department's."""
 
-REPORT_VISIBLE = f"({{all}} OR {covers(READERS, _CATEGORY)})"
+REPORT_VISIBLE = seen_by(covers(READERS, _CATEGORY))
 """Of a report: its unit lies under a grant of the viewer."""
 
 SECRETARY_OF_REPORT = covers("('SECRETARY')", _CATEGORY)
 """Of a report: the viewer reports for its unit."""
 
 FILLS_AS_UNIT = covers("('SECRETARY')", TASK_NARROWED)
-FILLS_AS_DEPARTMENT = granted(
-    f"{departments(_RESPONSIBLE_ITEMS)} AND gg.role = 'ASSESSOR' AND {_THE_ITEM}", TASK_NARROWED
+FILLS_AS_DEPARTMENT = only(
+    "assessor", granted(f"{departments(_RESPONSIBLE_ITEMS)} AND gg.role = 'ASSESSOR' AND {_THE_ITEM}", TASK_NARROWED)
 )
 
 FILLS_SIDE = f"""CASE {{t}}.filler WHEN 'UNIT' THEN {FILLS_AS_UNIT}

@@ -6,13 +6,15 @@ import pytest
 from schema.plans.plan import Sight
 from schema.requests import GraphQLRequest
 from schema.values import VALUE_PARTS, value_json, value_light
+from service.access import Role
+from service.reports.rights import only, spared
 from tests.schema.conftest import Caller
 from tests.schema.plans.conftest import Both
 from tests.schema.plans.district import Populated
 
 pytestmark = pytest.mark.anyio
 
-SEEN = Sight(everything=False, narrowed=False)
+SEEN = Sight(everything=False, narrowed=False, roles=frozenset())
 
 
 def callers(populated: Populated) -> list[Caller]:
@@ -46,6 +48,32 @@ async def test_an_entry_is_shown_at_its_task_to_whoever_may_see_it(populated: Po
         assert here & set(known["Entry"]) == there
         seen.append(len(there))
     assert len(set(seen)) > 1, "people are shown different entries"
+
+
+def test_what_only_a_role_leads_to_is_left_out() -> None:
+    """For whoever holds none of the roles; one who may hold them is asked."""
+    narrowed = only("narrowed", "b")
+    template = f"{only('assessor reviewer', f'a OR {narrowed}')} OR c"
+    assert spared(template, frozenset()) == "(a OR (b)) OR c"
+    assert spared(template, frozenset({"narrowed", "assessor"})) == "(a OR false) OR c"
+    assert spared(template, frozenset({"assessor", "reviewer"})) == "false OR c"
+
+
+@pytest.mark.parametrize(
+    ("role", "there", "missing"),
+    [
+        (Role.SECRETARY, "cycle_unit_ancestors", "org_unit_ancestors"),
+        (Role.ASSESSOR, "org_unit_ancestors", "cycle_unit_ancestors"),
+    ],
+)
+def test_a_worklist_starts_from_the_roles_that_are_held(both: Both, role: Role, there: str, missing: str) -> None:
+    page = "{ viewer { worklist(first: 9) { edges { node { id } } } } }"
+    operation = both.planned.prepare(GraphQLRequest(page, {}, None), "en")
+    assert both.planned.plans is not None
+    sight = Sight(everything=False, narrowed=False, roles=frozenset([role]))
+    sql = both.planned.plans.prepare(operation, {}, sight, "en").sql
+    assert there in sql
+    assert missing not in sql
 
 
 VALUES = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Entry {

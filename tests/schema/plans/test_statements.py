@@ -128,7 +128,7 @@ async def explained(
     variables = question.kaoping.variables(measured)
     operation = engine.prepare(GraphQLRequest(question.kaoping.document, variables, None), "en")
     assert engine.plans is not None
-    sight = Sight(actor.sees_all, actor.narrowed)
+    sight = Sight.of(actor)
     ready = engine.plans.prepare(operation, variables, sight, "en")
     context = context_of(db, settings, actor)
     async with db.transaction(measured.tenant.id, read_only=True) as tx:
