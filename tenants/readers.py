@@ -1,0 +1,104 @@
+"""Reads of one statement, the quickest way there is (单条读取).
+
+What ends a read, ROLLBACK and the connection's return to the pool, takes as long as a small statement, and nobody needs
+to wait for it. So a connection rests after a read with its transaction open, and the next read ends that one in the
+same round trip that begins its own. Where none comes, the transaction is ended and the pool gets its connection back
+after two rests at most.
+"""
+
+import asyncio
+import contextlib
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+REST_SECONDS: Final = 0.02
+"""How long a connection rests until it is found to be too much."""
+
+
+class Readers:
+    """The connections of a pool that have just read, and may soon read again."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._resting: list[asyncpg.pool.PoolConnectionProxy] = []
+        """The one that read last is the next to read."""
+        self._unused = 0
+        """How many of the first have rested since the last look."""
+        self._look: asyncio.TimerHandle | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def resting(self) -> int:
+        """How many connections rest."""
+        return len(self._resting)
+
+    async def read(self, tenant_id: UUID, sql: str, arguments: tuple[Any, ...]) -> Any:
+        """The first column of the statement's first row, in a read-only transaction of the tenant's own."""
+        begin = f"BEGIN READ ONLY; SET LOCAL app.tenant_id = '{tenant_id}'"
+        connection = self._rested()
+        if connection is None:
+            connection = await self._pool.acquire()
+        else:
+            begin = f"ROLLBACK; {begin}"
+        try:
+            await connection.execute(begin)
+            value = await connection.fetchval(sql, *arguments)
+        except BaseException:
+            await self._give_back(connection)
+            raise
+        self._rest(connection)
+        return value
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        if self._look is not None:
+            self._look.cancel()
+        self._leave(len(self._resting))
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    def _rested(self) -> asyncpg.pool.PoolConnectionProxy | None:
+        while self._resting:
+            connection = self._resting.pop()
+            self._unused = min(self._unused, len(self._resting))
+            # asyncpg takes the connection out of what it handed us when it is lost.
+            if connection._con is not None and not connection.is_closed():
+                return connection
+            self._end(connection)
+        return None
+
+    def _rest(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        if self._pool._queue.empty():
+            # The last one: others may need it.
+            self._end(connection)
+            return
+        self._resting.append(connection)
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(REST_SECONDS, self._look_around)
+
+    def _look_around(self) -> None:
+        """Give back what nobody used since the last time."""
+        self._leave(self._unused)
+        self._unused = len(self._resting)
+        looking = asyncio.get_running_loop().call_later(REST_SECONDS, self._look_around) if self._resting else None
+        self._look = looking
+
+    def _leave(self, count: int) -> None:
+        leaving, self._resting = self._resting[:count], self._resting[count:]
+        for connection in leaving:
+            self._end(connection)
+
+    def _end(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        task = asyncio.create_task(self._give_back(connection))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _give_back(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        # One that is lost is given up by the pool, which opens another one.
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            try:
+                await connection.execute("ROLLBACK")
+            finally:
+                await self._pool.release(connection)

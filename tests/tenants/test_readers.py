@@ -1,0 +1,117 @@
+"""Single reads: bound to their tenant each, on connections that rest between them and then go back to the pool."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tenants.database import Database
+from tenants.provisioning import District
+from tests.conftest import MakeTenant
+
+pytestmark = pytest.mark.anyio
+
+SEEN = "SELECT array_agg(tenant_id) FROM tenants"
+"""What a read sees that forgets the tenant."""
+MODE = "SELECT current_setting('transaction_read_only')"
+
+
+@pytest.fixture
+async def own(app_url: str) -> AsyncIterator[Database]:
+    """A pool of three connections that nobody else uses."""
+    db = await Database.connect(app_url, max_size=3)
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+async def states(own: Database, db: Database) -> list[str]:
+    """What PostgreSQL says of the pool's connections; of what rests an open transaction."""
+    pids = [holder._con.get_server_pid() for holder in own.pool._holders if holder._con is not None]
+    rows = await db.fetch_global("SELECT state FROM pg_stat_activity WHERE pid = ANY($1) ORDER BY 1", pids)
+    return [row["state"] for row in rows]
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what happens within two rests."""
+    for _ in range(100):
+        if await holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("It did not happen.")
+
+
+async def test_each_read_sees_its_own_tenant_whoever_read_before(own: Database, make_tenant: MakeTenant) -> None:
+    districts = [await make_tenant() for _ in range(3)]
+
+    async def read(tenant_id: UUID) -> None:
+        for _ in range(20):
+            assert await own.read(tenant_id, SEEN) == [tenant_id]
+            assert await own.read(tenant_id, MODE) == "on"
+
+    await asyncio.gather(*(read(district.id) for district in districts * 3))
+    assert own.use().size <= 3
+
+
+async def test_a_connection_rests_and_then_goes_back(own: Database, db: Database, tenant: District) -> None:
+    assert await own.read(tenant.id, "SELECT 1") == 1
+    assert await own.read(tenant.id, "SELECT 2") == 2
+    use = own.use()
+    assert (use.size, use.idle, own.pool.get_idle_size()) == (1, 1, 0), "one connection, which nobody uses"
+
+    async def back() -> bool:
+        return bool(own.pool.get_idle_size() == 1)
+
+    await until(back)
+    assert await states(own, db) == ["idle"], "its transaction has ended"
+    assert await own.read(tenant.id, "SELECT 3") == 3
+
+
+async def test_no_time_of_an_earlier_read_is_kept(own: Database, tenant: District) -> None:
+    first, second = [await own.read(tenant.id, "SELECT now()") for _ in range(2)]
+    assert first < second
+
+
+async def test_the_last_free_connection_does_not_rest(own: Database, tenant: District) -> None:
+    async with own.transaction(tenant.id), own.pool.acquire():
+        assert await own.read(tenant.id, "SELECT 1") == 1
+
+        async def back() -> bool:
+            return bool(own.pool.get_idle_size() == 1)
+
+        await until(back)
+        async with asyncio.timeout(1), own.pool.acquire():
+            pass
+
+
+async def test_a_read_that_fails_leaves_a_connection_as_good_as_new(own: Database, tenant: District) -> None:
+    await own.read(tenant.id, "SELECT 1")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await own.read(tenant.id, "SELECT 1 / 0")
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await own.read(tenant.id, "DELETE FROM idempotency_keys RETURNING 1")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await own.read(tenant.id, "SELECT pg_sleep(5)")
+    assert own.use().idle == own.use().size, "none is lost"
+    assert await own.read(tenant.id, SEEN) == [tenant.id]
+
+
+async def test_a_connection_that_was_ended_while_it_rested_is_not_used(
+    own: Database, owner_url: str, tenant: District
+) -> None:
+    await own.read(tenant.id, "SELECT 1")
+    (connection,) = own._readers._resting
+    connection.terminate()
+    assert await own.read(tenant.id, SEEN) == [tenant.id]
+
+
+async def test_closing_waits_for_what_rests(app_url: str, db: Database, tenant: District) -> None:
+    own = await Database.connect(app_url, max_size=3)
+    await asyncio.gather(*(own.read(tenant.id, "SELECT 1") for _ in range(3)))
+    async with asyncio.timeout(5):
+        await own.close()
+    assert own.use().size == 0
