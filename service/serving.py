@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from service import metrics
 from service.health import Ending, Health, create_door
+from service.http import Protocol
 from service.settings import Settings
 from tenants.database import Database
 
@@ -67,12 +68,14 @@ async def serve_api(settings: Settings, db: Database, app: ASGIApp, listener: so
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=Protocol,
             ws="websockets-sansio",
             ws_max_size=settings.body_bytes,
             log_config=None,
             access_log=False,
             server_header=False,
+            # Nothing here asks where a request came from, or by which scheme.
+            proxy_headers=False,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=FINISH_SECONDS,
         )
