@@ -33,6 +33,7 @@ MOST_PROCESSES = 4
 """Each has a PostgreSQL, a Redis, and what its tests start."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` is; 0 is this one alone."""
     if not Settings.read(signs=False).embedded:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from service.settings import Settings
+from tests.asking import TRUSTED
 from tests.e2e.client import Installation
 
 Process = subprocess.Popen[str]
@@ -59,7 +60,7 @@ def serving(environment: dict[str, str]) -> Iterator[Installation]:
                 break
         for _ in range(200):
             try:
-                if httpx.get(f"{address}/livez", timeout=5).status_code == 200:
+                if httpx.get(f"{address}/livez", timeout=5, verify=TRUSTED).status_code == 200:
                     break
             except httpx.TransportError:
                 pass

@@ -20,6 +20,7 @@ from service.ids import parse_id
 from service.settings import Settings
 from tenants.database import Database
 from tests import small
+from tests.asking import TRUSTED
 from tests.contents import contents
 from tests.e2e.client import Client, Installation
 from tests.e2e.driving import World, set_up
@@ -517,7 +518,10 @@ async def test_tokens(db: Database, world: World, other: World, settings: Settin
 
             def send(headers: Mapping[str, str], query: str = query, token: str = token) -> httpx.Response:
                 return httpx.post(
-                    f"{url}/graphql", json={"query": query}, headers={**headers, "authorization": f"Bearer {token}"}
+                    f"{url}/graphql",
+                    json={"query": query},
+                    headers={**headers, "authorization": f"Bearer {token}"},
+                    verify=TRUSTED,
                 )
 
             told = refused_request(send, "UNAUTHENTICATED", 401)
@@ -554,6 +558,7 @@ async def test_faults_of_shape(db: Database, world: World) -> None:
                 f"{caller.url}/graphql",
                 json={"query": query, "variables": {"input": given}},
                 headers={**headers, "authorization": f"Bearer {caller.token}"},
+                verify=TRUSTED,
             )
 
         told = refused_request(send, "BAD_USER_INPUT", 400)
@@ -593,13 +598,14 @@ async def test_requests_that_abuse(db: Database, world: World) -> None:
                 content=body,
                 headers={**headers, "authorization": f"Bearer {caller.token}", "content-type": kind},
                 timeout=30,
+                verify=TRUSTED,
             )
 
         refused_request(send, code, status)
 
     def get(headers: Mapping[str, str]) -> httpx.Response:
         given = {**headers, "authorization": f"Bearer {caller.token}"}
-        return httpx.get(f"{caller.url}/graphql", params={"query": mutation}, headers=given)
+        return httpx.get(f"{caller.url}/graphql", params={"query": mutation}, headers=given, verify=TRUSTED)
 
     refused_request(get, "BAD_USER_INPUT", 405)
     assert await rows(db, world) == before

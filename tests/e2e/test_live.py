@@ -32,10 +32,15 @@ def states_of(client: Client, job_id: str) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="module")
+def organiser(installation: Installation) -> Client:
+    """Of a district where nothing happens."""
+    return installation.client(installation.district(), "ORGANISER")
+
+
 @pytest.mark.parametrize("field", ["jobChanged", "rankingRunChanged", "cycleChanged"])
-def test_an_argument_that_is_none_is_refused_with_its_code_and_path(installation: Installation, field: str) -> None:
-    client = installation.client(installation.district(), "ORGANISER")
-    message = next(messages(client, f'subscription {{ {field}(id: "zzz") {{ cursor }} }}'))
+def test_an_argument_that_is_none_is_refused_with_its_code_and_path(organiser: Client, field: str) -> None:
+    message = next(messages(organiser, f'subscription {{ {field}(id: "zzz") {{ cursor }} }}'))
     errors = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
     assert errors[0]["extensions"]["code"] == "INVALID_ID"
     assert errors[0]["extensions"]["path"] == ["id"]

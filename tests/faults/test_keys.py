@@ -22,6 +22,7 @@ import pytest
 
 from service.settings import Settings
 from tenants.database import Database
+from tests.asking import TRUSTED
 from tests.e2e.client import Installation
 from tests.small import expiry
 
@@ -62,7 +63,7 @@ class Api:
                 break
         for _ in range(600):
             try:
-                if httpx.get(f"{self.url}/livez", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/livez", timeout=5, verify=TRUSTED).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

@@ -30,6 +30,7 @@ from service.members import GrantSpec, create_service_token
 from service.settings import Settings
 from tenants.database import Database
 from tenants.provisioning import District, create_tenant
+from tests.asking import TRUSTED
 from tests.bench.loading import load
 from tests.e2e.client import Client
 from tests.e2e.conftest import Process, process
@@ -75,7 +76,7 @@ def serving(environment: dict[str, str]) -> Iterator[Api]:
         url = next(found[0] for line in started.stderr if (found := re.search(r"http://[\d.]+:\d+", line)))
         while True:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{url}/readyz", trust_env=False).is_success:
+                if httpx.get(f"{url}/readyz", trust_env=False, verify=TRUSTED).is_success:
                     break
             time.sleep(0.05)
         yield Api(started, url)

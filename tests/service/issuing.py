@@ -16,6 +16,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.asking import TRUSTED
+
 AUDIENCE = "kaoping"
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -74,11 +76,11 @@ class RunningIssuer:
         """Publish these keys from now on. `more`: `status`, `issuer`, `jwks_uri`, `padding` and `slow`."""
         self.keys = list(keys)
         state = {"keys": [key.published() for key in keys], **more}
-        httpx.put(f"{self.url}/state", json=state, trust_env=False).raise_for_status()
+        httpx.put(f"{self.url}/state", json=state, trust_env=False, verify=TRUSTED).raise_for_status()
 
     def asked(self) -> int:
         """How often its keys were fetched."""
-        found: int = httpx.get(f"{self.url}/state", trust_env=False).json()["asked"]
+        found: int = httpx.get(f"{self.url}/state", trust_env=False, verify=TRUSTED).json()["asked"]
         return found
 
     def token(self, subject: str, *, key: SigningKey | None = None, headers: Any = None, **claims: Any) -> str:

@@ -28,7 +28,7 @@ Kaoping = Callable[..., Done]
 
 
 @pytest.fixture
-def kaoping(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Kaoping:
+def process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Kaoping:
     """Runs a command against the suite's servers, as a process of its own."""
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
@@ -37,6 +37,21 @@ def kaoping(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Kaoping:
         return subprocess.run(
             [sys.executable, "-m", "service.main", *words], input=text, capture_output=True, text=True, check=False
         )
+
+    return run
+
+
+@pytest.fixture
+def kaoping(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Kaoping:
+    """Runs a command against the suite's servers, in this process: starting another takes longer than the command."""
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str, text: str | None = None) -> Done:
+        result = CliRunner().invoke(cli, words, prog_name="kaoping", input=text)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Done(words, result.exit_code, result.stdout, result.stderr)
 
     return run
 
@@ -65,15 +80,15 @@ def new_code() -> str:
     return f"cli-{uuid.uuid4().hex[:12]}"
 
 
-def test_a_district_is_created_listed_suspended_and_resumed(kaoping: Kaoping) -> None:
+def test_a_district_is_created_listed_suspended_and_resumed(process: Kaoping) -> None:
     code = new_code()
-    made = value_of(kaoping("tenant", "create", code, "--name", "命令区", "--json"))
+    made = value_of(process("tenant", "create", code, "--name", "命令区", "--json"))
     assert made == {"id": str(uuid.UUID(made["id"])), "code": code, "status": "ACTIVE"}
-    assert made in value_of(kaoping("tenant", "list", "--json"))
-    assert value_of(kaoping("tenant", "suspend", code, "--json"))["status"] == "SUSPENDED"
-    assert value_of(kaoping("tenant", "resume", code, "--json"))["status"] == "ACTIVE"
-    assert f"{code} is suspended" in kaoping("tenant", "suspend", code).stdout
-    assert code in kaoping("tenant", "list").stdout
+    assert made in value_of(process("tenant", "list", "--json"))
+    assert value_of(process("tenant", "suspend", code, "--json"))["status"] == "SUSPENDED"
+    assert value_of(process("tenant", "resume", code, "--json"))["status"] == "ACTIVE"
+    assert f"{code} is suspended" in process("tenant", "suspend", code).stdout
+    assert code in process("tenant", "list").stdout
 
 
 def test_what_is_refused_ends_with_1_and_says_why(kaoping: Kaoping, district: District) -> None:
@@ -106,10 +121,10 @@ def test_wrong_usage_ends_with_2() -> None:
         assert "Error: " in result.stderr
 
 
-def test_unusable_settings_end_with_2_and_are_all_named(kaoping: Kaoping, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_settings_end_with_2_and_are_all_named(process: Kaoping, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAOPING_PORT", "eight")
     monkeypatch.delenv("KAOPING_DATABASE_OWNER_URL")
-    result = kaoping("tenant", "list")
+    result = process("tenant", "list")
     assert result.returncode == 2
     assert "KAOPING_PORT" in result.stderr
     assert "KAOPING_DATABASE_OWNER_URL is missing" in result.stderr
@@ -127,10 +142,10 @@ def test_unusable_settings_end_with_2_and_are_all_named(kaoping: Kaoping, monkey
     ],
 )
 def test_a_database_that_does_not_answer_is_named_without_a_traceback(
-    kaoping: Kaoping, monkeypatch: pytest.MonkeyPatch, words: list[str], setting: str, host: str, reason: str
+    process: Kaoping, monkeypatch: pytest.MonkeyPatch, words: list[str], setting: str, host: str, reason: str
 ) -> None:
     monkeypatch.setenv(setting, f"postgresql://kp_nobody:hunter2@{host}:1/kaoping")
-    result = kaoping(*words)
+    result = process(*words)
     assert result.returncode == 1
     first, place, mend = result.stderr.splitlines()[-3:]
     assert first == "Error: The database does not answer."
@@ -235,16 +250,16 @@ async def test_a_member_signs_in_and_a_token_acts_for_it(
     assert actor.person_id == member.person_id
 
 
-def test_a_password_comes_from_standard_input_and_is_not_repeated(kaoping: Kaoping, district: District) -> None:
+def test_a_password_comes_from_standard_input_and_is_not_repeated(process: Kaoping, district: District) -> None:
     words = ("member", "create", "--tenant", district.code, "--name", "李四", "--sign-in", "lisi", "--password-stdin")
-    result = kaoping(*words, text="a good password\n")
+    result = process(*words, text="a good password\n")
     assert result.returncode == 0
     assert "a good password" not in result.stdout + result.stderr
-    again = kaoping(*words, text="a good password\n")
+    again = process(*words, text="a good password\n")
     assert again.returncode == 1
     assert "taken" in again.stderr
     assert "登录名" in again.stderr
-    short = kaoping(*words[:-2], "lisi2", "--password-stdin", text="short\n")
+    short = process(*words[:-2], "lisi2", "--password-stdin", text="short\n")
     assert short.returncode == 1
 
 

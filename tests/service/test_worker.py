@@ -95,7 +95,7 @@ async def until(
         if found["state"] in states:
             return found, time.monotonic() - begun
         assert time.monotonic() - begun < seconds, dict(found)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
 
 
 async def progressed(db: Database, tenant: District, job_id: UUID) -> None:
