@@ -17,7 +17,9 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
 from service import embedded
@@ -93,6 +95,7 @@ def settings() -> Iterator[Settings]:
         servers = embedded.start(folder, postgres_version=own.embedded_postgres, durable=False)
         running = own.model_copy(update={"data": folder}).on(servers)
         asyncio.run(_migrated(running))
+        asyncio.run(_kept_as_it_is(servers.superuser_url))
         yield running
 
 
@@ -115,6 +118,19 @@ async def _migrated(settings: Settings) -> None:
     assert settings.database_url is not None
     assert settings.database_owner_url is not None
     await migrate(settings.database_owner_url.get_secret_value(), settings.database_url.get_secret_value())
+
+
+PRISTINE = "kaoping_pristine"
+"""On embedded servers a database that is migrated and empty: a copy is made sooner than a database is migrated."""
+
+
+async def _kept_as_it_is(superuser_url: str) -> None:
+    connection = await asyncpg.connect(urlunsplit(urlsplit(superuser_url)._replace(path="/postgres")))
+    try:
+        # A template may be copied by whoever may make databases.
+        await connection.execute(f"CREATE DATABASE {PRISTINE} TEMPLATE kaoping OWNER kp_owner IS_TEMPLATE true")
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ from service.doctor import CHECKS, Finding, around, examine
 from service.doctor import database as module
 from service.main import check_documents, cli
 from service.settings import Settings
-from tenants.migrate import migrate
 from tenants.provisioning import Issuer, create_tenant
+from tests.conftest import PRISTINE
 
 pytestmark = pytest.mark.anyio
 
@@ -55,11 +55,10 @@ async def say(url: str, *statements: str) -> None:
 
 
 @pytest.fixture(scope="module")
-async def template(superuser: str, owner_url: str, app_url: str) -> AsyncIterator[str]:
-    """A migrated database, to be copied."""
+async def template(superuser: str, owner_url: str) -> AsyncIterator[str]:
+    """A migrated database with a district, to be copied."""
     name = f"doctor_{uuid.uuid4().hex[:12]}"
-    await say(superuser, f"CREATE DATABASE {name} OWNER kp_owner")
-    await migrate(at(owner_url, name), app_url)
+    await say(superuser, f"CREATE DATABASE {name} TEMPLATE {PRISTINE} OWNER kp_owner")
     await create_tenant(
         at(owner_url, name), code="chunhui", name="春晖区", time_zone="Asia/Shanghai", root_code="r", root_name="区委"
     )

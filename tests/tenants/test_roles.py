@@ -60,13 +60,24 @@ def as_user(server: str, user: str, password: str) -> str:
     return f"postgresql://{user}:{password}@{parts.hostname}:{parts.port}/kaoping"
 
 
-def test_an_administrator_makes_the_roles_and_gives_the_app_its_password(server: str) -> None:
+def test_an_administrator_makes_the_roles_and_gives_the_app_its_password_and_another_login_its_settings(
+    server: str,
+) -> None:
     app = as_user(server, "kp_app", "it's a %70assword".replace("'", "%27").replace(" ", "%20"))
     assert asyncio.run(migrate(server, app)).applied
     assert value(app, "SELECT current_user") == "kp_app"
     # Done once: a later call changes no password.
     assert asyncio.run(migrate(server, as_user(server, "kp_app", "another"))).applied == []
     assert value(app, "SELECT count(*) FROM jobs") == 0
+    # A login of another name gets the rights and the settings of the app.
+    run(server, "CREATE ROLE web LOGIN NOINHERIT PASSWORD 'w'")
+    web = as_user(server, "web", "w")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        value(web, "SELECT count(*) FROM jobs")
+    assert asyncio.run(migrate(server, web)).applied == []
+    assert value(web, "SHOW plan_cache_mode") == "force_generic_plan"
+    assert value(web, "SHOW lock_timeout") == "5s"
+    assert value(web, "SELECT count(*) FROM jobs") == 0
 
 
 def test_one_who_may_make_roles_is_enough_and_the_app_may_have_a_name_of_its_own(server: str) -> None:
@@ -78,15 +89,6 @@ def test_one_who_may_make_roles_is_enough_and_the_app_may_have_a_name_of_its_own
     assert value(web, "SELECT pg_has_role('kp_dispatch', 'USAGE')") is False
     assert run(web, "SET ROLE kp_dispatch") == "SET"
     assert value(web, "SELECT pg_has_role('kp_owner', 'MEMBER')") is False
-
-
-def test_a_login_of_another_name_gets_the_settings_of_the_app(server: str) -> None:
-    run(server, "CREATE ROLE web LOGIN NOINHERIT PASSWORD 'w'")
-    web = as_user(server, "web", "w")
-    asyncio.run(migrate(server, web))
-    assert value(web, "SHOW plan_cache_mode") == "force_generic_plan"
-    assert value(web, "SHOW lock_timeout") == "5s"
-    assert value(web, "SELECT count(*) FROM jobs") == 0
 
 
 def test_without_the_right_to_make_roles_it_says_what_to_run(server: str) -> None:

@@ -21,6 +21,7 @@ from service.demo.board import Printer
 from service.demo.command import LOG_FILE, LOG_LINES, _show_log, demo
 from service.settings import Settings
 from tenants.migrate import migrate
+from tests.conftest import PRISTINE
 
 
 def test_a_port_that_is_taken_is_told_with_a_way_out(settings: Settings, tmp_path: Path) -> None:
@@ -46,7 +47,9 @@ async def _outdated(settings: Settings, name: str, changed: str) -> Settings:
     try:
         if not await connection.fetchval("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"):
             pytest.skip("The owner's role may not create databases on this server.")
-        await connection.execute(f"CREATE DATABASE {name} OWNER kp_owner")
+        known = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", PRISTINE)
+        copied = f"TEMPLATE {PRISTINE}" if known else ""
+        await connection.execute(f"CREATE DATABASE {name} {copied} OWNER kp_owner")
     finally:
         await connection.close()
     urls = [urlunsplit(urlsplit(url)._replace(path=f"/{name}")) for url in (owner, app)]
