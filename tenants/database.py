@@ -257,7 +257,7 @@ class Database:
 
         The quickest way to a single read: two round trips, the first of which begins and binds at once.
         """
-        return await self._readers.read(UUID(str(tenant_id)), sql, arguments)
+        return await self._readers.read(tenant_id, sql, arguments)
 
     @contextlib.asynccontextmanager
     async def dispatching(self) -> AsyncIterator[asyncpg.Connection]:

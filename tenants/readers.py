@@ -36,14 +36,15 @@ class Readers:
 
     async def read(self, tenant_id: UUID, sql: str, arguments: tuple[Any, ...]) -> Any:
         """The first column of the statement's first row, in a read-only transaction of the tenant's own."""
-        begin = f"BEGIN READ ONLY; SET LOCAL app.tenant_id = '{tenant_id}'"
+        if not isinstance(tenant_id, UUID):
+            raise TypeError("SET takes no bind parameters, so a tenant is named by a UUID and nothing else.")
         connection = self._rested()
+        # AND CHAIN begins the next transaction as the last one was: read-only.
+        begin = "BEGIN READ ONLY" if connection is None else "ROLLBACK AND CHAIN"
         if connection is None:
             connection = await self._pool.acquire()
-        else:
-            begin = f"ROLLBACK; {begin}"
         try:
-            await connection.execute(begin)
+            await connection.execute(f"{begin}; SET LOCAL app.tenant_id = '{tenant_id}'")
             value = await connection.fetchval(sql, *arguments)
         except BaseException:
             await self._give_back(connection)
@@ -70,8 +71,8 @@ class Readers:
         return None
 
     def _rest(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
-        if self._pool._queue.empty():
-            # The last one: others may need it.
+        if self._pool._queue.empty() or self._pool.is_closing():
+            # Others may need the last one.
             self._end(connection)
             return
         self._resting.append(connection)
