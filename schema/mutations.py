@@ -11,8 +11,10 @@ plain values.
 The function's name is the field's, its docstring the description; its third argument is the GraphQL argument `input`.
 
 Rows of the success are read after the commit, or where that is the same, by a use-case that declares `at_once=True`, in
-its own transaction (see `schema.successes`); such a one changes nobody's grants. The outcome is kept under the input's
-`idempotency_key` (an input without that field keeps nothing); a replay reads the same rows as they are then. A field
+its own transaction (see `schema.successes`); such a one changes nobody's grants. One that declares `claims=True` takes
+the key as its fourth argument, claims it in the statement that writes, and gives rows instead of their keys. The
+outcome is kept under the input's `idempotency_key` (an input without that field keeps nothing); a replay reads the same
+rows as they are then. A field
 described with `secret=True` is never kept: it is null on a replay. `access` is asked before the key; it refuses by
 raising AccessDenied. Where it depends on the rows, and so on the use-case, who may write, `replayed` is asked before an
 answer is given again. And whatever else: rows of an answer that the caller doesn't see any more are answered as if they
@@ -21,7 +23,7 @@ did not exist.
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -43,11 +45,12 @@ from schema.mapping import SECRET
 from schema.reach import table_of
 from schema.rows import Kind, make
 from schema.scalars import write_date, write_decimal, write_instant
-from schema.stock import load_row
+from schema.stock import load_row, rows_at_hand
 from schema.successes import RowsWanted, keep_and_read, rows_wanted
 from service import idempotency
 from service.access import Actor, Role, forbidden, reread
 from service.errors import IdempotencyRefused, KaopingError, NotFound, Path, Unavailable, unauthenticated
+from service.idempotency import AlreadyDone, Claim
 from tenants.database import Transaction
 
 Outcome = Mapping[str, Any]
@@ -59,10 +62,9 @@ KEY = (
 )
 """Description of every `idempotencyKey`."""
 
-I = TypeVar("I")  # noqa: E741 — an input type
-
 Access = Callable[[Transaction, Actor, Any], Awaitable[None]]
-UseCase = Callable[[Transaction, Actor, I], Awaitable[Outcome]]
+U = TypeVar("U", bound=Callable[..., Awaitable[Any]])
+"""A use-case: it takes the transaction, the actor and the input, and gives an Outcome; see above for `claims`."""
 
 MUTATIONS: dict[str, "MutationField"] = {}
 """Every mutation by the name of its function."""
@@ -91,6 +93,7 @@ class MutationField(StrawberryField):
         access: Access | None,
         replayed: Access | None = None,
         at_once: bool = False,
+        claims: bool = False,
     ) -> None:
         super().__init__(
             python_name=use_case.__name__,
@@ -102,6 +105,7 @@ class MutationField(StrawberryField):
         self.access = access
         self.replayed = replayed
         self.at_once = at_once
+        self.claims = claims
 
     @property
     def is_basic_field(self) -> bool:
@@ -135,14 +139,19 @@ class MutationField(StrawberryField):
 
 
 def mutation(
-    success: type, *, access: Access | None = None, replayed: Access | None = None, at_once: bool = False
-) -> Callable[[UseCase[I]], UseCase[I]]:
+    success: type,
+    *,
+    access: Access | None = None,
+    replayed: Access | None = None,
+    at_once: bool = False,
+    claims: bool = False,
+) -> Callable[[U], U]:
     """Make a function a mutation; `success` is its payload type."""
 
-    def decorate(use_case: UseCase[I]) -> UseCase[I]:
+    def decorate(use_case: U) -> U:
         if not use_case.__doc__:
             raise TypeError(f"{use_case.__name__} needs a docstring: it is the description of the mutation.")
-        MUTATIONS[use_case.__name__] = MutationField(use_case, success, access, replayed, at_once)
+        MUTATIONS[use_case.__name__] = MutationField(use_case, success, access, replayed, at_once, claims)
         return use_case
 
     return decorate
@@ -220,45 +229,77 @@ class _Written:
 async def _write(
     context: Context, actor: Actor, field: MutationField, given: Any, wanted: RowsWanted | None
 ) -> _Written:
-    key: str | None = getattr(given, "idempotency_key", None)
-    name = field.use_case.__name__
-    waiting_for_key = False
+    claim = _claim(context, field, given)
     try:
         async with context.db.transaction(actor.tenant_id) as tx:
+            if field.claims:
+                assert claim is not None, "its input has a key"
+                return await _claimed(context, tx, actor, field, given, claim, wanted)
             if context.held:
                 context.actor = actor = await reread(tx, actor)
             if field.access is not None:
                 await field.access(tx, actor, given)
-            if key is not None:
-                payload = canonical(given, nulls=True)
-                del payload["idempotency_key"]
-                if payload.get("password") is not None:
-                    # A plain hash of the input would be an easy way to try out passwords.
-                    payload["password"] = _sealed(context, payload["password"])
-                waiting_for_key = True
-                kept = await idempotency.find(tx, actor, name, key, payload)
-                waiting_for_key = False
+            if claim is not None:
+                kept = await idempotency.find(tx, actor, claim)
                 if kept is not None:
-                    if field.replayed is not None:
-                        await field.replayed(tx, actor, given)
-                    return _Written(kept, again=True)
+                    return await _again(tx, actor, field, given, kept)
             outcome: Outcome = await field.use_case(tx, actor, given)
-            if key is not None:
+            if claim is not None:
                 hidden = _secrets(field.success)
                 plain = {name: _plain(each) for name, each in outcome.items() if name not in hidden}
                 if wanted is not None:
                     ids = outcome[wanted.field]
-                    rows = await keep_and_read(context, tx, name, key, plain, wanted, ids)
+                    rows = await keep_and_read(context, tx, claim, plain, wanted, ids)
                     return _Written(outcome, again=False, rows=rows)
-                await idempotency.keep(tx, actor, name, key, plain)
+                await idempotency.keep(tx, actor, claim, plain)
             return _Written(outcome, again=False)
     except KaopingError:
         raise
     except Exception as error:
         # Tortoise wraps the driver's error.
-        if isinstance(error.__cause__ or error, TRANSIENT):
-            raise (IdempotencyRefused(in_progress=True) if waiting_for_key else Unavailable()) from error
+        cause = error.__cause__ or error
+        if isinstance(cause, TRANSIENT):
+            waited = idempotency.waits_for_key(cause)
+            raise (IdempotencyRefused(in_progress=True) if waited else Unavailable()) from error
         raise
+
+
+async def _claimed(
+    context: Context,
+    tx: Transaction,
+    actor: Actor,
+    field: MutationField,
+    given: Any,
+    claim: Claim,
+    wanted: RowsWanted | None,
+) -> _Written:
+    """What a use-case writes that claims its key itself."""
+    try:
+        written: Mapping[str, Sequence[Mapping[str, Any]]] = await field.use_case(tx, actor, given, claim)
+    except AlreadyDone as done:
+        context.actor = actor = await reread(tx, actor)
+        return await _again(tx, actor, field, given, done.outcome)
+    rows = rows_at_hand(wanted.cls, written[wanted.field]) if wanted is not None else None
+    return _Written({name: [row["id"] for row in each] for name, each in written.items()}, again=False, rows=rows)
+
+
+async def _again(tx: Transaction, actor: Actor, field: MutationField, given: Any, kept: Outcome) -> _Written:
+    if field.replayed is not None:
+        await field.replayed(tx, actor, given)
+    return _Written(kept, again=True)
+
+
+def _claim(context: Context, field: MutationField, given: Any) -> Claim | None:
+    """The claim of an input; None where it has no key."""
+    key: str | None = getattr(given, "idempotency_key", None)
+    if key is None:
+        return None
+    payload = canonical(given, nulls=True)
+    del payload["idempotency_key"]
+    if payload.get("password") is not None:
+        # A plain hash of the input would be an easy way to try out passwords.
+        payload["password"] = _sealed(context, payload["password"])
+    return idempotency.claim_of(field.use_case.__name__, key, payload)
 
 
 def _sealed(context: Context, password: str) -> str:

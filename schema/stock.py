@@ -330,6 +330,12 @@ def select_rows(statement: Statement, cls: type, ids: Sequence[UUID]) -> str:
     )
 
 
+def rows_at_hand(cls: type, records: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The row objects for records of a table type."""
+    table = _table(cls)
+    return [make(cls, record, table) for record in records]
+
+
 def rows_of(cls: type, records: Sequence[Mapping[str, Any]]) -> dict[UUID, Any]:
     """The row objects for records of a table type, by their keys."""
     table = _table(cls)

@@ -21,6 +21,7 @@ from schema.reach import mapped_fields
 from schema.sql import Statement
 from schema.stock import rows_of, select_rows
 from service import idempotency
+from service.idempotency import Claim
 from tenants.database import Transaction
 
 
@@ -53,8 +54,7 @@ def rows_wanted(success: type, info: Any) -> RowsWanted | None:
 async def keep_and_read(
     context: Context,
     tx: Transaction,
-    mutation: str,
-    key: str,
+    claim: Claim,
     outcome: dict[str, Any],
     wanted: RowsWanted,
     ids: Sequence[UUID],
@@ -66,7 +66,7 @@ async def keep_and_read(
     actor = context.actor
     assert actor is not None
     sight = Sight.of(actor)
-    statement = Statement(context.viewpoint, sight.constants, idempotency.kept_as(actor, mutation, key, outcome))
+    statement = Statement(context.viewpoint, sight.constants, idempotency.kept_as(actor, claim, outcome))
     sql = f"WITH kept AS ({idempotency.KEEP}) {select_rows(statement, wanted.cls, ids)}"
     records = await tx.fetch(sql, *statement.arguments)
     found = rows_of(wanted.cls, records)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +23,7 @@ import orjson
 from service.errors import AccessDenied, Contact, Path, unauthenticated
 from service.scoring.text import Text
 from tenants.database import Database, Transaction
+from tenants.statements import bound
 
 if TYPE_CHECKING:
     from service.issuers import Issuers
@@ -236,14 +237,33 @@ SELECT a.id, a.kind, a.display_name, t.time_zone, coalesce(m.language, 'ZH_CN') 
        coalesce((SELECT json_agg(json_build_array(g.id, g.role, g.unit_id, u.parent_id IS NULL, g.category_ids,
                                                   g.indicator_codes, g.data_item_ids) ORDER BY g.id)
                  FROM grants g JOIN org_units u ON u.tenant_id = g.tenant_id AND u.id = g.unit_id
-                 WHERE g.tenant_id = $1 AND g.holder_id = a.id
+                 WHERE g.tenant_id = :tenant AND g.holder_id = a.id
                    AND (g.valid_to IS NULL OR g.valid_to >= (now() AT TIME ZONE t.time_zone)::date)), '[]') AS grants
+"""
+
+_ACTIVE = """
 FROM actors a
 JOIN tenants t ON t.tenant_id = a.tenant_id
 JOIN directory d ON d.id = a.tenant_id AND d.status = 'ACTIVE'
 LEFT JOIN service_tokens s ON s.tenant_id = a.tenant_id AND s.id = a.id
 LEFT JOIN members m ON m.tenant_id = a.tenant_id AND m.id = coalesce(s.member_id, a.id)
-WHERE a.tenant_id = $1 AND (m.id IS NULL OR m.active) AND """
+WHERE a.tenant_id = :tenant AND (m.id IS NULL OR m.active) AND """
+
+_STILL = f"""{_ACTIVE} a.id = :actor AND a.kind = :actor_kind AND s.secret_hash IS NOT DISTINCT FROM :secret_hash
+    AND (s.id IS NULL OR s.revoked_at IS NULL AND s.expires_at > now())"""
+
+STANDING = f"SELECT {_STILL}"
+"""SQL that gives one row while an actor may act, for a statement that writes on its behalf."""
+
+
+def standing(actor: Actor) -> dict[str, Any]:
+    """The parameters of STANDING, by name."""
+    return {
+        "tenant": actor.tenant_id,
+        "actor": actor.id,
+        "actor_kind": actor.kind,
+        "secret_hash": actor.secret_hash,
+    }
 
 
 async def authenticate(
@@ -255,14 +275,16 @@ async def authenticate(
     """
     if match := _OPAQUE.fullmatch(token):
         tenant_id = UUID(hex=match[1])
-        condition = "a.kind = 'SERVICE_TOKEN' AND s.secret_hash = $2 AND s.revoked_at IS NULL AND s.expires_at > now()"
+        condition = (
+            "a.kind = 'SERVICE_TOKEN' AND s.secret_hash = :key AND s.revoked_at IS NULL AND s.expires_at > now()"
+        )
         key: object = secret_hash(token)
         expires_at = None
     elif issuers is not None and _is_of_another(token):
         proven = await issuers.verify(token)
         tenant_id, key, expires_at = proven.tenant_id, proven.subject, proven.expires_at
         # Whoever has a password signs in with that: a name that an issuer gives to somebody else opens nothing.
-        condition = "a.kind = 'MEMBER' AND m.sign_in_name = $2 AND m.password_hash IS NULL"
+        condition = "a.kind = 'MEMBER' AND m.sign_in_name = :key AND m.password_hash IS NULL"
     else:
         try:
             claims = jwt.decode(
@@ -278,10 +300,10 @@ async def authenticate(
             raise unauthenticated(
                 Text(zh="登录令牌无效或已过期。", en="The bearer token is not valid, or has ended.")
             ) from None
-        condition = "a.kind = 'MEMBER' AND a.id = $2"
+        condition = "a.kind = 'MEMBER' AND a.id = :key"
     reader = db.reading(tenant_id)
     try:
-        rows = await reader.fetch(_ACTOR_SQL + condition, tenant_id, key)
+        rows = await reader.fetch(*bound(_ACTOR_SQL + _ACTIVE + condition, {"tenant": tenant_id, "key": key}))
     finally:
         await reader.close()
     if not rows:
@@ -316,14 +338,7 @@ class Reading(Protocol):
 
 async def reread(reading: Reading, actor: Actor) -> Actor:
     """The actor as the caller's transaction or snapshot knows it; raises AccessDenied where it may act no more."""
-    rows = await reading.fetch(
-        f"""{_ACTOR_SQL} a.id = $2 AND a.kind = $3 AND s.secret_hash IS NOT DISTINCT FROM $4
-             AND (s.id IS NULL OR s.revoked_at IS NULL AND s.expires_at > now())""",
-        reading.tenant_id,
-        actor.id,
-        actor.kind,
-        actor.secret_hash,
-    )
+    rows = await reading.fetch(*bound(_ACTOR_SQL + _STILL, standing(actor)))
     if not rows:
         raise unauthenticated(Text(zh="登录令牌无效或已过期。", en="The bearer token is not valid, or has ended."))
     return _actor(actor.tenant_id, rows[0], request_id=actor.request_id, expires_at=actor.expires_at)

@@ -22,6 +22,7 @@ import orjson
 
 from tenants.database import Database, Transaction
 from tenants.ids import uuid7
+from tenants.statements import bound
 
 MOST_AT_ONCE: Final = 500
 """Events told in one transaction."""
@@ -46,10 +47,15 @@ class Event:
 Deliver = Callable[[Transaction, Sequence[Event]], Awaitable[None]]
 """Tells a reader of events, in their order. It raises where that failed: the same events are told again later."""
 
-PLACE: Final = """
-    INSERT INTO outbox_heads AS oh (tenant_id, sequence) VALUES ($1, 1)
+
+def place(source: str = "") -> str:
+    """SQL that gives the number of the next event, for the row of `source` (FROM …); its lock is held until the commit.
+
+    Its parameter `:tenant` has a name (see `tenants.statements`).
+    """
+    return f"""
+    INSERT INTO outbox_heads AS oh (tenant_id, sequence) SELECT :tenant::uuid, 1 {source}
     ON CONFLICT (tenant_id) DO UPDATE SET sequence = oh.sequence + 1 RETURNING sequence"""
-"""The number of the next event; its lock is held until the commit."""
 
 
 def cycle_ids(keys: Iterable[UUID]) -> dict[str, UUID]:
@@ -66,17 +72,25 @@ async def write(
     tx: Transaction, kind: str, *, subject: tuple[str, UUID], ids: Mapping[str, UUID] | None = None
 ) -> None:
     """Write an event that is not in the audit. It takes the lock of the tenant's head: last, or before rows of jobs."""
-    await tx.execute(
-        f"""WITH place AS ({PLACE})
-            INSERT INTO outbox_events (tenant_id, id, sequence, at, kind, subject_type, subject_id, ids)
-            SELECT $1, $2, sequence, now(), $3, $4, $5, $6::jsonb FROM place""",
-        tx.tenant_id,
-        uuid7(),
-        kind,
-        subject[0],
-        subject[1],
-        spell(ids or {}),
+    await tx.fetch(
+        *bound(
+            _WRITE,
+            {
+                "tenant": tx.tenant_id,
+                "id": uuid7(),
+                "kind": kind,
+                "type": subject[0],
+                "subject": subject[1],
+                "ids": spell(ids or {}),
+            },
+        )
     )
+
+
+_WRITE = f"""
+WITH place AS ({place()})
+INSERT INTO outbox_events (tenant_id, id, sequence, at, kind, subject_type, subject_id, ids)
+SELECT :tenant, :id, sequence, now(), :kind, :type, :subject, :ids::jsonb FROM place"""
 
 
 async def waiting(db: Database, reader: str) -> list[UUID]:

@@ -7,6 +7,7 @@ from schema.reports.reports import Report
 from service import reports
 from service.access import Actor as Caller
 from service.access import Role
+from service.idempotency import Claim
 from service.reports import EntrySpec
 from tenants.database import Transaction
 
@@ -79,14 +80,14 @@ class SubmitEntriesSuccess:
     entries: list[Entry] = described("The entries.")
 
 
-@mutation(SaveEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR), at_once=True)
-async def save_entries(tx: Transaction, actor: Caller, given: SaveEntriesInput) -> Outcome:
+@mutation(SaveEntriesSuccess, replayed=holding(Role.SECRETARY, Role.ASSESSOR), at_once=True, claims=True)
+async def save_entries(tx: Transaction, actor: Caller, given: SaveEntriesInput, claim: Claim) -> Outcome:
     """Keeps values as drafts, one or thousands, all or none; warnings come back, nothing is submitted (保存)."""
     specs = [
         EntrySpec(entry.task_id, content_of(entry.content), entry.version, entry.note, entry.reason)
         for entry in given.entries
     ]
-    return {"entries": await reports.save_entries(tx, actor, entries=specs)}
+    return {"entries": await reports.save_entries(tx, actor, entries=specs, claim=claim)}
 
 
 @mutation(SubmitReportSuccess, replayed=holding(Role.SECRETARY))

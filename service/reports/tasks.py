@@ -44,27 +44,6 @@ _READ = placed(
     all="$4",
 )
 
-# Whoever may write a task sees it, so that it need not be asked.
-_TAKE = placed(
-    f"""
-    SELECT ta.id, ta.cycle_id, ta.cycle_unit_id, ta.data_item_id, cy.scheme_version_id, en.id AS entry_id,
-           en.version AS entry_version, en.revision, sv.code, sv.name, sv.type, sv.unit_of_measure, sv.scale,
-           sv.minimum, sv.maximum, sv.options, sv.source,
-           EXISTS (SELECT 1 FROM indicator_items ci JOIN indicators cn ON cn.tenant_id = $1 AND cn.id = ci.indicator_id
-                   WHERE ci.tenant_id = $1 AND ci.data_item_id = ta.data_item_id
-                     AND cn.scheme_version_id = cy.scheme_version_id AND cn.checks <> '[]') AS checked
-    FROM tasks ta
-    JOIN cycles cy ON cy.tenant_id = $1 AND cy.id = ta.cycle_id
-    JOIN scheme_version_items sv ON sv.tenant_id = $1 AND sv.scheme_version_id = cy.scheme_version_id
-         AND sv.data_item_id = ta.data_item_id
-    LEFT JOIN entries en ON en.tenant_id = $1 AND en.task_id = ta.id
-    WHERE ta.tenant_id = $1 AND ta.id = ANY ($2::uuid[]) AND ({TASK_LOCK}) IS NULL
-    ORDER BY ta.id FOR NO KEY UPDATE OF ta FOR SHARE OF cy
-    """,
-    t="ta",
-    actor="$3",
-)
-
 
 async def lock_tasks(tx: Transaction, actor: Actor, task_ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
     """The tasks that the actor may see, locked against other writers, with their entries and the reason of a lock.
@@ -78,16 +57,6 @@ async def lock_tasks(tx: Transaction, actor: Actor, task_ids: Sequence[UUID]) ->
 async def read_tasks(tx: Transaction, actor: Actor, task_ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
     """The same without locking the tasks."""
     rows = await tx.fetch(_READ, tx.tenant_id, list(task_ids), actor.id, actor.sees_all)
-    return {row["id"]: row for row in rows}
-
-
-async def take_tasks(tx: Transaction, actor: Actor, task_ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
-    """Those of the tasks that the actor may write now, locked by id, with their items and entries, in one statement.
-
-    What is read beside a task may be older than the task where another writer had to be waited for. So whoever writes
-    an entry names the version that it saw; `read_tasks` tells afterwards why a task is missing here.
-    """
-    rows = await tx.fetch(_TAKE, tx.tenant_id, list(task_ids), actor.id)
     return {row["id"]: row for row in rows}
 
 

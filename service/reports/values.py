@@ -95,17 +95,7 @@ _FIELDS = {
 def read_value(check: Check, path: Path, content: Content, item: PinnedItem) -> Value | None:
     """The value, or None after noting at least one fault; `path` is that of the content."""
     wanted, kind = _FIELDS[item.type]
-    given = [
-        name
-        for name, part in (
-            ("number", content.number),
-            ("yesNo", content.yes_no),
-            ("choice", content.choice),
-            ("counts", content.counts),
-            ("scores", content.scores),
-        )
-        if part is not None
-    ]
+    given = _given(content)
     if given != [wanted]:
         check.invalid(
             (*path, *given[:1]),
@@ -117,19 +107,50 @@ def read_value(check: Check, path: Path, content: Content, item: PinnedItem) -> 
     path = (*path, wanted)
     match item.type:
         case "YES_NO":
-            return Value(number=Decimal(1 if content.yes_no else 0))
+            sound = True
         case "CHOICE":
-            assert content.choice is not None
-            return _choice(check, path, content.choice, item)
+            sound = _choice_is_sound(check, path, content.choice or "", item)
         case "COUNTS":
-            assert content.counts is not None
-            return _counts(check, path, content.counts, item)
+            sound = _counts_are_sound(check, path, content.counts or (), item)
         case "SCORES":
-            assert content.scores is not None
-            return _scores(check, path, content.scores, item)
+            sound = _scores_are_sound(check, path, content.scores or (), item)
+        case _:
+            sound = _number_is_sound(check, path, content.number or "", item)
+    return value_of(content) if sound else None
+
+
+def value_of(content: Content) -> Value | None:
+    """The value as rows keep it if its item takes it; None for what no item takes."""
+    readable = Check()
+    check_content(readable, (), content)
+    longest = max(len(content.counts or ()), len(content.scores or ()))
+    if readable.found or longest > MOST_SCORES or len(_given(content)) != 1:
+        return None
+    if content.yes_no is not None:
+        return Value(number=Decimal(1 if content.yes_no else 0))
+    if content.choice is not None:
+        return Value(detail={"choice": content.choice})
+    if content.counts is not None:
+        return Value(detail={"counts": dict(content.counts)})
+    if content.scores is not None:
+        return Value(detail={"scores": [f"{Decimal(score):f}" for score in content.scores]})
     assert content.number is not None
-    number = _number(check, path, content.number, item)
-    return None if number is None else Value(number=number)
+    return Value(number=Decimal(content.number))
+
+
+def _given(content: Content) -> list[str]:
+    """The fields that are not None."""
+    return [
+        name
+        for name, part in (
+            ("number", content.number),
+            ("yesNo", content.yes_no),
+            ("choice", content.choice),
+            ("counts", content.counts),
+            ("scores", content.scores),
+        )
+        if part is not None
+    ]
 
 
 def check_content(check: Check, path: Path, content: Content) -> None:
@@ -144,21 +165,21 @@ def check_content(check: Check, path: Path, content: Content) -> None:
         check.decimal((*path, "scores", str(place)), score)
 
 
-def _number(check: Check, path: Path, raw: str, item: PinnedItem) -> Decimal | None:
+def _number_is_sound(check: Check, path: Path, raw: str, item: PinnedItem) -> bool:
     scale = 0 if item.type == "INTEGER" else item.scale
-    return check.decimal(path, raw, scale=scale, minimum=item.minimum, maximum=item.maximum)
+    return check.decimal(path, raw, scale=scale, minimum=item.minimum, maximum=item.maximum) is not None
 
 
-def _choice(check: Check, path: Path, code: str, item: PinnedItem) -> Value | None:
+def _choice_is_sound(check: Check, path: Path, code: str, item: PinnedItem) -> bool:
     if code in (option.code for option in item.options):
-        return Value(detail={"choice": code})
+        return True
     check.invalid(path, f"“{code[:40]}”不在选项之内。", f'"{code[:40]}" is not among the options.', hint=_options(item))
-    return None
+    return False
 
 
-def _counts(check: Check, path: Path, counts: Sequence[tuple[str, int]], item: PinnedItem) -> Value | None:
+def _counts_are_sound(check: Check, path: Path, counts: Sequence[tuple[str, int]], item: PinnedItem) -> bool:
     codes = [option.code for option in item.options]
-    found: dict[str, int] = {}
+    found: set[str] = set()
     sound = check.at_most(path, counts, len(codes))
     for place, (code, number) in enumerate(counts if sound else ()):
         at = (*path, str(place))
@@ -186,21 +207,20 @@ def _counts(check: Check, path: Path, counts: Sequence[tuple[str, int]], item: P
                     f"{number} is {'below the least' if low else 'above the greatest'} value {bound:f}.",
                 )
             else:
-                found[code] = number
+                found.add(code)
                 continue
         sound = False
-    return Value(detail={"counts": found}) if sound else None
+    return sound
 
 
-def _scores(check: Check, path: Path, scores: Sequence[str], item: PinnedItem) -> Value | None:
+def _scores_are_sound(check: Check, path: Path, scores: Sequence[str], item: PinnedItem) -> bool:
     if not scores:
         check.invalid(path, "至少填一个评分。", "Give at least one score.")
-        return None
+        return False
     if not check.at_most(path, scores, MOST_SCORES):
-        return None
-    numbers = [_number(check, (*path, str(place)), raw, item) for place, raw in enumerate(scores)]
-    found = [number for number in numbers if number is not None]
-    return Value(detail={"scores": [f"{number:f}" for number in found]}) if len(found) == len(numbers) else None
+        return False
+    judged = [_number_is_sound(check, (*path, str(place)), raw, item) for place, raw in enumerate(scores)]
+    return all(judged)
 
 
 def _options(item: PinnedItem) -> Text:

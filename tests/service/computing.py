@@ -118,7 +118,9 @@ class Course:
             ]
             if specs:
                 saved = await reports.save_entries(tx, self.assessor, entries=specs)
-                await reports.submit_entries(tx, self.assessor, entries=[(encode_id("Entry", key), 1) for key in saved])
+                await reports.submit_entries(
+                    tx, self.assessor, entries=[(encode_id("Entry", row["id"]), 1) for row in saved]
+                )
 
     async def run(self, cycle_id: UUID) -> UUID:
         """Compute the cycle; the run's id."""

@@ -18,11 +18,12 @@ async def call(db: Database, tenant: District, key: str, payload: object, *, mut
     """A mutation that answers "ran", or "replayed"."""
     async with db.transaction(tenant.id) as tx:
         actor = system_actor(tenant.id)
-        kept = await idempotency.find(tx, actor, mutation, key, payload)
+        claim = idempotency.claim_of(mutation, key, payload)
+        kept = await idempotency.find(tx, actor, claim)
         if kept is not None:
             return str(kept["said"])
         await asyncio.sleep(0.05)
-        await idempotency.keep(tx, actor, mutation, key, {"said": "replayed"})
+        await idempotency.keep(tx, actor, claim, {"said": "replayed"})
         return "ran"
 
 
@@ -48,7 +49,7 @@ async def test_concurrent_twins_have_one_effect(db: Database, tenant: District) 
 async def test_a_refusal_frees_the_key_for_the_mended_input(db: Database, tenant: District) -> None:
     with pytest.raises(ZeroDivisionError):
         async with db.transaction(tenant.id) as tx:
-            await idempotency.find(tx, system_actor(tenant.id), "m", "k", {"a": "wrong"})
+            await idempotency.find(tx, system_actor(tenant.id), idempotency.claim_of("m", "k", {"a": "wrong"}))
             raise ZeroDivisionError
     assert await call(db, tenant, "k", {"a": "mended"}) == "ran"
 

@@ -32,7 +32,7 @@ async def cycle(db: Database, tenant: District) -> OpenCycle:
 async def save(cycle: OpenCycle, actor: Actor, *specs: EntrySpec) -> list[UUID]:
     """Save in a transaction of its own."""
     async with cycle.db.transaction(cycle.tenant.id) as tx:
-        return await reports.save_entries(tx, actor, entries=specs)
+        return [row["id"] for row in await reports.save_entries(tx, actor, entries=specs)]
 
 
 async def fill(cycle: OpenCycle, actor: Actor, unit: str, **values: Any) -> None:

@@ -127,7 +127,7 @@ async def test_what_had_its_time_is_removed_and_nothing_else(
     actor = dataclasses.replace(system_actor(tenant.id), id=uuid7())
     async with db.transaction(tenant.id) as tx:
         for number in range(7):
-            await idempotency.find(tx, actor, "saveEntries", f"key {number}", {})
+            await idempotency.find(tx, actor, idempotency.claim_of("saveEntries", f"key {number}", {}))
         await tx.execute(
             """UPDATE idempotency_keys SET created_at = now() - interval '25 hours'
                WHERE tenant_id = $1 AND key < 'key 5'""",

@@ -1,0 +1,28 @@
+"""SQL whose parameters have names (具名参数): for statements that are put together of parts.
+
+PostgreSQL's parameters are numbered, so a part could not be moved into another statement. Here a part says `:name`, and
+the numbers are given when the whole is known.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+_NAME = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+def bound(sql: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The statement with `$n` for each `:name`, and its values, as `fetch(*bound(…))` takes them.
+
+    Values that it does not name are left out.
+    """
+    text, names = _numbered(sql)
+    return (text, *(values[name] for name in names))
+
+
+@lru_cache(maxsize=256)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    names = tuple(dict.fromkeys(_NAME.findall(sql)))
+    places = {name: f"${place}" for place, name in enumerate(names, 1)}
+    return _NAME.sub(lambda match: places[match[1]], sql), names
