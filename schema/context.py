@@ -24,6 +24,8 @@ class Context:
     request_id: str | None = None
     held: bool = False
     """Whether the actor may be known from a moment ago, so that a write reads it again."""
+    performed: object | None = None
+    """The payload of the operation's one mutation, where that has run already and is only written out."""
     loader: Loader = field(default_factory=Loader)
     _reader: ReadTransaction | None = None
 

@@ -36,6 +36,7 @@ from schema.documents import Documents, Operation
 from schema.masking import JsonError, Refusal
 from schema.options import EndpointOptions
 from schema.plans.run import Plans
+from schema.plans.writes import Writes
 from schema.requests import GraphQLRequest
 from service.errors import ErrorCode
 from service.language import Language
@@ -93,6 +94,7 @@ class Engine:
             self.documents.trust(options.trusted_documents)
         self._introspected: dict[tuple[bytes, str | None], Answer] = {}
         self.plans = Plans(schema) if options.plans else None
+        self.writes = Writes(schema)
 
     def prepare(self, request: GraphQLRequest, language: Language) -> Operation:
         """The operation to run, within its limits; raises Refusal."""
@@ -136,6 +138,9 @@ class Engine:
                     data = await self.plans.read(operation, variables, cast(Context, context))
                     if data is not None:
                         return Answer({"data": orjson.Fragment(data)})
+                    written = await self.writes.run(operation, variables, cast(Context, context))
+                    if written is not None:
+                        return Answer({"data": written})
                 result = execute(
                     self.core,
                     operation.document.ast,

@@ -46,7 +46,7 @@ from schema.reach import table_of
 from schema.rows import Kind, make
 from schema.scalars import write_date, write_decimal, write_instant
 from schema.stock import load_row, rows_at_hand
-from schema.successes import RowsWanted, keep_and_read, rows_wanted
+from schema.successes import RowsWanted, keep_and_read
 from service import idempotency
 from service.access import Actor, Role, forbidden, reread
 from service.errors import IdempotencyRefused, KaopingError, NotFound, Path, Unavailable, unauthenticated
@@ -134,8 +134,13 @@ class MutationField(StrawberryField):
         self._arguments = value
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
-        """Run the mutation."""
-        return _run(info, self, kwargs["input"])
+        """Run the mutation, or give what came of it already."""
+        context: Context = info.context
+        if isinstance(context.performed, Exception):
+            raise context.performed
+        if context.performed is not None:
+            return context.performed
+        return perform(context, self, kwargs["input"])
 
 
 def mutation(
@@ -184,15 +189,15 @@ def subject_of(given: Any) -> Path:
     return ("input",)
 
 
-async def _run(info: Any, field: MutationField, given: Any) -> Any:
-    """The success or a typed error; anything unexpected is raised."""
-    context: Context = info.context
+async def perform(context: Context, field: MutationField, given: Any, wanted: RowsWanted | None = None) -> Any:
+    """Run a mutation: its success or a typed error; anything unexpected is raised.
+
+    `wanted` are rows that may be read at once.
+    """
     await context.close()
     try:
         if context.actor is None:
             raise unauthenticated()
-        # Its node and fragments are graphql-core's, which Strawberry gives no other way to.
-        wanted = rows_wanted(field.success, info._raw_info) if field.at_once else None  # noqa: SLF001 — see above
         written = await _write(context, context.actor, field, given, wanted)
         if written.again and not await _seen(context, field.success, written.outcome):
             raise NotFound(subject_of(given))

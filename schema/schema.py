@@ -6,6 +6,7 @@ from functools import cache
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types.base import StrawberryObjectDefinition
 
 from schema.mutation import build_mutation
@@ -33,6 +34,21 @@ NOUNS = (
 """One module per noun; importing it declares its types."""
 
 
+class _Names(NameConverter):
+    """Names as Strawberry makes them, each made once: an input is read by them, every time anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, str] = {}
+
+    def apply_naming_config(self, name: str) -> str:
+        """The GraphQL name."""
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = super().apply_naming_config(name)
+        return made
+
+
 @cache
 def build_schema() -> strawberry.Schema:
     """The schema of all nouns."""
@@ -46,7 +62,7 @@ def build_schema() -> strawberry.Schema:
         mutation=build_mutation(),
         subscription=build_subscription(),
         types=list(dict.fromkeys(extra)),
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=_Names()),
     )
 
 

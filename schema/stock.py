@@ -122,10 +122,8 @@ async def _run(batch: _Batch) -> None:
 def resolve(mapped: "MappedField", row: Any, info: Any, given: Mapping[str, Any]) -> Any:
     """The value of a declared field, or a future of it."""
     declaration = mapped.declaration
-    if isinstance(declaration, Column):
-        return _plain(mapped, value_of(row, declaration.name))
-    if isinstance(declaration, Identifier):
-        return _identifier(row)
+    if isinstance(declaration, Column | Identifier):
+        return column_of(mapped, row)
     context: Context = info.context
     if context.actor is None and source_of(row) is Kind.ROOT:
         return None
@@ -150,6 +148,12 @@ def resolve(mapped: "MappedField", row: Any, info: Any, given: Mapping[str, Any]
         case Relation() | Listing():
             return _reached(context, mapped, declaration, row, info, given)
     raise TypeError(f"{mapped.key} is not declared.")
+
+
+def column_of(mapped: "MappedField", row: Any) -> Any:
+    """The value of a field that is a column, or the id."""
+    declaration = mapped.declaration
+    return _plain(mapped, value_of(row, declaration.name)) if isinstance(declaration, Column) else _identifier(row)
 
 
 def _identifier(row: Any) -> str:

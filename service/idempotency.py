@@ -61,10 +61,15 @@ def claim_of(mutation: str, key: str, payload: object) -> Claim:
     return Claim(mutation, key, digest)
 
 
+_OURSELVES = "pg_current_xact_id()::xid"
+"""As `xmin` of a row: this transaction wrote it."""
+
+
 def claiming(outcome: str = "'{}'::jsonb", source: str = "") -> str:
     """SQL that claims a key for this transaction, and gives a row where that was possible.
 
-    A concurrent twin waits for it up to the role's `lock_timeout`; then it finds the key kept, or its place free.
+    A concurrent twin waits for it up to the role's `lock_timeout`; then it finds the key kept, or its place free. What
+    this transaction has claimed already it may claim again.
     `outcome` is SQL over the one row of `source` (FROM …).
     """
     return f"""
@@ -72,7 +77,7 @@ def claiming(outcome: str = "'{}'::jsonb", source: str = "") -> str:
     SELECT :tenant::uuid, :actor::uuid, :mutation, :key, :input_hash, {outcome} {source}
     ON CONFLICT (tenant_id, actor_id, mutation, key)
     DO UPDATE SET input_hash = EXCLUDED.input_hash, outcome = EXCLUDED.outcome, created_at = now()
-    WHERE ik.created_at < now() - interval '{KEPT_HOURS} hours' RETURNING true AS claimed"""
+    WHERE ik.created_at < now() - interval '{KEPT_HOURS} hours' OR ik.xmin = {_OURSELVES} RETURNING true AS claimed"""
 
 
 _CLAIM = claiming()
@@ -103,9 +108,9 @@ async def _kept(tx: Transaction, actor: Actor, claim: Claim) -> dict[str, Any] |
     # What this transaction has claimed for itself says nothing.
     rows = await tx.fetch(
         *bound(
-            """SELECT input_hash, outcome FROM idempotency_keys
+            f"""SELECT input_hash, outcome FROM idempotency_keys
                WHERE tenant_id = :tenant AND actor_id = :actor AND mutation = :mutation AND key = :key
-                 AND xmin <> pg_current_xact_id()::xid""",
+                 AND xmin <> {_OURSELVES}""",
             {"tenant": tx.tenant_id, "actor": actor.id, **claim.values},
         )
     )

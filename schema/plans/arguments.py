@@ -70,13 +70,17 @@ class Arguments:
     def read(self, site: Site, variables: VariableValues, language: Language) -> Given:
         """What a field's arguments say; raises Unplannable."""
         try:
-            values = get_argument_values(site.definition, site.node, variables)
             if isinstance(site.field, MappedField):
-                given = convert_arguments(values, site.field.arguments, self._scalars, self._config)
-                return _declared(site, site.field, given, language)
+                return _declared(site, site.field, self.converted(site, variables), language)
+            values = get_argument_values(site.definition, site.node, variables)
         except (GraphQLError, KaopingError, ValueError, TypeError) as fault:
             raise Unplannable("arguments", site.field.python_name) from fault
         return _ids(site, values)
+
+    def converted(self, site: Site, variables: VariableValues) -> dict[str, Any]:
+        """A field's arguments as Strawberry hands them to a resolver; raises what that raises."""
+        values = get_argument_values(site.definition, site.node, variables)
+        return convert_arguments(values, site.field.arguments, self._scalars, self._config)
 
 
 def _declared(site: Site, mapped: MappedField, given: Mapping[str, Any], language: Language) -> Given:

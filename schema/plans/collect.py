@@ -21,6 +21,7 @@ from graphql import (
     InlineFragmentNode,
     NamedTypeNode,
     Node,
+    OperationType,
     SelectionSetNode,
     VariableNode,
     get_named_type,
@@ -110,7 +111,8 @@ def collect(schema: GraphQLSchema, operation: Operation, switched: Mapping[str, 
     fragments = {
         node.name.value: node for node in operation.document.ast.definitions if isinstance(node, FragmentDefinitionNode)
     }
-    collecting = _Collecting(schema, fragments, switched)
+    writes = operation.node.operation is OperationType.MUTATION
+    collecting = _Collecting(schema, fragments, switched, writes)
     root = schema.get_root_type(operation.node.operation)
     assert root is not None
     branch = collecting.branch(root, [operation.node.selection_set])
@@ -124,6 +126,8 @@ class _Collecting:
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     switched: Mapping[str, Any]
+    writes: bool
+    """Whether it is a mutation, whose field is a use-case and whose payload is made by Python."""
     sites: list[Site] = field(default_factory=list)
 
     def branch(self, named: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> Branch:
@@ -183,7 +187,8 @@ class _Collecting:
             raise Unplannable("introspection", name)
         definition = named.fields[name]
         declared: StrawberryField = definition.extensions[BACKREF]
-        _refuse_python(named.name, name, cls, declared)
+        if not self.writes:
+            _refuse_python(named.name, name, cls, declared)
         site = self.site(declared, definition, nodes[0]) if definition.args else None
         target = get_named_type(definition.type)
         if is_leaf_type(target):

@@ -1,9 +1,19 @@
 """Why an operation runs in the stock executor after all (不走计划的原因)."""
 
+import logging
 from typing import Literal
+
+from schema.documents import Operation
+from service.metrics import PLANS
+
+logger = logging.getLogger("kaoping.plans")
+
+PLANNED = PLANS.labels("planned", "")
+"""Counts what a plan answered."""
 
 Reason = Literal[
     "mutation",
+    "refused",
     "introspection",
     "resolver",
     "computed",
@@ -15,7 +25,8 @@ Reason = Literal[
     "database",
 ]
 """
-mutation       the operation writes
+mutation       the operation writes, and asks for more than columns of the rows it wrote
+refused        a mutation whose answer is a typed error
 introspection  it asks for the schema, or for nothing at all
 resolver       a field is a Python resolver
 computed       what Python had to reckon for a field failed
@@ -35,3 +46,9 @@ class Unplannable(Exception):
         super().__init__(f"{reason}: {what}")
         self.reason = reason
         self.what = what
+
+
+def leave(operation: Operation, reason: Reason) -> None:
+    """Count an operation that runs in the stock executor."""
+    PLANS.labels("fallback", reason).inc()
+    logger.debug("%s runs in the stock executor: %s", operation.name or "-", reason)

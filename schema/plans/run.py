@@ -25,11 +25,10 @@ from schema.plans.cache import Bounded
 from schema.plans.collect import Branch, Selection, collect, switches
 from schema.plans.compile import compile_plan
 from schema.plans.plan import DOCUMENTS, Blank, Plan, Sight
-from schema.plans.reasons import Reason, Unplannable
+from schema.plans.reasons import PLANNED, Unplannable, leave
 from schema.plans.scalars import FAULT_BYTE
 from schema.sql import Viewpoint
 from service.language import Language
-from service.metrics import PLANS
 
 logger = logging.getLogger("kaoping.plans")
 
@@ -44,8 +43,6 @@ REMEMBERED = 2_000
 
 REMEMBERED_BYTES = 1_024
 """Of one such set, as JSON, at most."""
-
-_PLANNED = PLANS.labels("planned", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +93,16 @@ class Plans:
 
         Raises what tells that the database is out of reach or out of time.
         """
-        if operation.type is not OperationType.QUERY or context.actor is None:
-            self._leave(operation, "mutation" if operation.type is not OperationType.QUERY else "signed_out")
+        if operation.type is not OperationType.QUERY:
+            return None
+        if context.actor is None:
+            leave(operation, "signed_out")
             return None
         try:
             sight = Sight.of(context.actor)
             ready = self.prepare(operation, variables, sight, context.language)
         except Unplannable as fault:
-            self._leave(operation, fault.reason)
+            leave(operation, fault.reason)
             return None
         viewpoint = context.viewpoint
         try:
@@ -111,18 +110,18 @@ class Plans:
             if ready.blanks:
                 data = await self._filled(data, ready, context)
         except Unplannable as fault:
-            self._leave(operation, fault.reason)
+            leave(operation, fault.reason)
             return None
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if is_passing(error):
                 raise
             logger.warning("A plan of %s was refused: %s", operation.name or "-", error, exc_info=error)
-            self._leave(operation, "database")
+            leave(operation, "database")
             return None
         if FAULT_BYTE in data:
-            self._leave(operation, "null")
+            leave(operation, "null")
             return None
-        _PLANNED.inc()
+        PLANNED.inc()
         return data
 
     async def _filled(self, data: bytes, ready: "_Ready", context: Context) -> bytes:
@@ -213,10 +212,6 @@ class Plans:
         if isinstance(plan, Unplannable):
             raise Unplannable(plan.reason, plan.what)
         return plan
-
-    def _leave(self, operation: Operation, reason: Reason) -> None:
-        PLANS.labels("fallback", reason).inc()
-        logger.debug("%s runs in the stock executor: %s", operation.name or "-", reason)
 
 
 def _ready(plan: Plan, given: Sequence[Given]) -> _Ready:

@@ -53,7 +53,7 @@ async def save_entries(
     if not entries:
         check.invalid(path, "至少填一个值。", "Give at least one value.")
     check.at_most(path, entries, MOST_ENTRIES)
-    check.done()
+    await _refuse_unsound(tx, actor, claim, check)
     paths = [(*path, str(place)) for place in range(len(entries))]
     task_ids = distinct_ids(check, [(*at, "taskId") for at in paths], [entry.task_id for entry in entries], "Task")
     notes = [check.prose((*at, "note"), entry.note) for at, entry in zip(paths, entries, strict=True)]
@@ -61,7 +61,7 @@ async def save_entries(
     if check.found:
         for at, entry in zip(paths, entries, strict=True):
             check_content(check, (*at, "content"), entry.content)
-    check.done()
+    await _refuse_unsound(tx, actor, claim, check)
 
     drafts = [
         Draft(task_id, entry.version, value, note, reason)
@@ -124,6 +124,22 @@ def _subject(saved: Sequence[asyncpg.Record]) -> tuple[str, UUID] | None:
 _NO_VERSION = Text(zh="该任务还没有填报值，请不要填写版本号。", en="The task has no value yet; leave the version out.")
 
 
+async def _look_again(tx: Transaction, actor: Actor, claim: Claim | None) -> Actor:
+    """The actor as it is by now; raises for one that may act no more, and for a key that is used."""
+    if claim is None:
+        return actor
+    actor = await reread(tx, actor)
+    await idempotency.refuse_done(tx, actor, claim)
+    return actor
+
+
+async def _refuse_unsound(tx: Transaction, actor: Actor, claim: Claim | None, check: Check) -> None:
+    """Raise what the check found, unless the actor or the key are to be refused before the input is."""
+    if check.found:
+        await _look_again(tx, actor, claim)
+        check.done()
+
+
 async def _refuse(
     tx: Transaction,
     actor: Actor,
@@ -139,9 +155,7 @@ async def _refuse(
     First come an actor that may act no more and a key that is used, then a task that is hidden, a closed one, stale
     versions, and last what is wrong with the values.
     """
-    if claim is not None:
-        actor = await reread(tx, actor)
-        await idempotency.refuse_done(tx, actor, claim)
+    actor = await _look_again(tx, actor, claim)
     rows = await read_tasks(tx, actor, task_ids)
     tasks = [_found(rows, task_id, (*at, "taskId")) for task_id, at in zip(task_ids, paths, strict=True)]
     for task, at in zip(tasks, paths, strict=True):

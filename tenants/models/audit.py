@@ -12,6 +12,7 @@ class AuditHead(Model):
     tenant_id = fields.UUIDField(primary_key=True)
     sequence = fields.BigIntField(default=0)
     digest = fields.TextField()
+    previous_digest = fields.TextField(default="")
 
     class Meta:
         table = "audit_heads"

@@ -7,15 +7,17 @@ a caller who lost what it needs. Mutations that those steps do not need follow a
 
 import copy
 import uuid
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import pytest
 from graphql import GraphQLInputObjectType, GraphQLList, get_named_type, get_nullable_type
 
 from schema.mutations import MUTATIONS
-from service.access import Role
+from service.access import Actor, Role
 from service.ids import parse_id
 from service.settings import Settings
 from tenants.database import Database
@@ -116,10 +118,27 @@ class Keys:
         if name not in OWN:
             assert caller.actor is not None
             stripped = Caller(self.db, self.settings, replace(caller.actor, grants=()))
-            refusal = await self.answer(stripped, name, selection, given)
+            async with self.withdrawn(caller.actor):
+                refusal = await self.answer(stripped, name, selection, given)
             assert (refusal["__typename"], refusal["code"]) == ("AccessError", "FORBIDDEN"), name
         assert await contents(self.db, self.district.id) == after, f"{name}: something was written again"
         return made
+
+    @asynccontextmanager
+    async def withdrawn(self, actor: Actor) -> AsyncIterator[None]:
+        """For as long as this lasts the actor's grants have ended."""
+        ends = "UPDATE grants SET valid_to = $3 WHERE tenant_id = $1 AND id = $2"
+        ids = [grant.id for grant in actor.grants]
+        async with self.db.transaction(self.district.id) as tx:
+            rows = await tx.fetch(
+                "SELECT id, valid_to FROM grants WHERE tenant_id = $1 AND id = ANY ($2::uuid[])", tx.tenant_id, ids
+            )
+            await tx.executemany(ends, [(tx.tenant_id, row["id"], date(2000, 1, 1)) for row in rows])
+        try:
+            yield
+        finally:
+            async with self.db.transaction(self.district.id) as tx:
+                await tx.executemany(ends, [(tx.tenant_id, row["id"], row["valid_to"]) for row in rows])
 
     async def refused_first(self, caller: Caller, name: str, selection: str, named: Any, given: Json) -> None:
         """A call under the same key that is refused: of an id that is none, or of somebody without grants."""
