@@ -121,10 +121,16 @@ class Actor:
         """Whether some of its grants cover less than all of their subtrees."""
         return any(grant.narrowed for grant in self.grants)
 
+    @cached_property
+    def lacking(self) -> frozenset[str]:
+        """What `service.reports.rights.only` names, and is false of it."""
+        lacking = {role.value.lower() for role in Role if role not in self.roles}
+        return frozenset(lacking if self.narrowed else lacking | {"narrowed"})
+
     def in_request(self, request_id: str | None) -> Self:
         """The same actor, whose writes tell of this request."""
         # Not by dataclasses.replace, which takes long and would lose what was reckoned of the one that is known.
-        reckoned = {"roles": self.roles, "sees_all": self.sees_all, "narrowed": self.narrowed}
+        reckoned = {"roles": self.roles, "sees_all": self.sees_all, "narrowed": self.narrowed, "lacking": self.lacking}
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__, **reckoned, request_id=request_id)
         return made

@@ -289,7 +289,7 @@ TASK_LOCK = f"""CASE
     WHEN {{t}}.filler = 'SYSTEM' THEN 'SYSTEM'
     WHEN {{t}}.filler = 'UNIT' AND NOT {FILLS_AS_UNIT} THEN 'NOT_SECRETARY'
     WHEN {{t}}.filler = 'RESPONSIBLE_UNIT' AND NOT {FILLS_AS_DEPARTMENT} THEN 'NOT_ASSESSOR'
-    WHEN {{t}}.filler = 'RESPONSIBLE_UNIT' AND {OWN_UNIT} THEN 'OWN_UNIT'
+    WHEN {{t}}.filler = 'RESPONSIBLE_UNIT' AND {only("assessor", OWN_UNIT)} THEN 'OWN_UNIT'
     WHEN {{t}}.filler = 'UNIT' AND EXISTS (SELECT 1 FROM cycle_units xc
         JOIN org_units xu ON xu.tenant_id = xc.tenant_id AND xu.id = xc.unit_id
         WHERE xc.tenant_id = {{tenant}} AND xc.id = {{t}}.cycle_unit_id AND xu.valid_to < {{today}}) THEN 'UNIT_CLOSED'

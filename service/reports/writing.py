@@ -14,9 +14,9 @@ from uuid import UUID
 import asyncpg
 
 from service import audit
-from service.access import STANDING, SYSTEM, Actor, Role, standing
+from service.access import STANDING, SYSTEM, Actor, standing
 from service.idempotency import Claim, claiming
-from service.reports.rights import FILLS_AS_DEPARTMENT, OWN_UNIT, TASK_LOCK, placed
+from service.reports.rights import TASK_LOCK, placed, spared
 from service.reports.values import Value
 from tenants.database import Transaction
 from tenants.ids import uuid7s
@@ -65,8 +65,7 @@ async def write_drafts(
         "reasons": [draft.reason for draft in drafts],
         "versions": [draft.version for draft in drafts],
     }
-    assessor = Role.ASSESSOR in actor.roles
-    sql = _statement(claimed=claim is not None, audited=event is not None, assessor=assessor, narrowed=actor.narrowed)
+    sql = _statement(claimed=claim is not None, audited=event is not None, false=actor.lacking)
     return await tx.fetch(*bound(sql, values))
 
 
@@ -82,11 +81,9 @@ _ITEM = """
 
 
 @lru_cache
-def _statement(*, claimed: bool, audited: bool, assessor: bool, narrowed: bool) -> str:
-    """The statement for an actor, by what is known of it: PostgreSQL takes its time even for branches that it skips."""
-    lock = TASK_LOCK if assessor else TASK_LOCK.replace(FILLS_AS_DEPARTMENT, "false").replace(OWN_UNIT, "false")
-    known = {} if narrowed else {"narrowed": "false"}
-    lock = placed(lock, t="ta", tenant=":tenant", actor=":actor", **known)
+def _statement(*, claimed: bool, audited: bool, false: frozenset[str]) -> str:
+    """The statement for an actor of whom these names (see `rights.only`) are known to be false."""
+    lock = placed(spared(TASK_LOCK, false), t="ta", tenant=":tenant", actor=":actor")
     outcome = "jsonb_build_object('entries', jsonb_agg(coalesce(known_id, entry_id) ORDER BY place))"
     claim = f"""
 ), claimed AS ({claiming(outcome, f"FROM given HAVING EXISTS ({STANDING})")}"""
