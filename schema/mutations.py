@@ -234,16 +234,15 @@ class _Written:
 async def _write(
     context: Context, actor: Actor, field: MutationField, given: Any, wanted: RowsWanted | None
 ) -> _Written:
-    claim = _claim(context, field, given)
     try:
         async with context.db.transaction(actor.tenant_id) as tx:
             if field.claims:
-                assert claim is not None, "its input has a key"
-                return await _claimed(context, tx, actor, field, given, claim, wanted)
+                return await _claimed(context, tx, actor, field, given, wanted)
             if context.held:
                 context.actor = actor = await reread(tx, actor)
             if field.access is not None:
                 await field.access(tx, actor, given)
+            claim = _claim(context, field, given)
             if claim is not None:
                 kept = await idempotency.find(tx, actor, claim)
                 if kept is not None:
@@ -275,10 +274,10 @@ async def _claimed(
     actor: Actor,
     field: MutationField,
     given: Any,
-    claim: Claim,
     wanted: RowsWanted | None,
 ) -> _Written:
     """What a use-case writes that claims its key itself."""
+    claim = _claim(context, field, given)
     try:
         written: Mapping[str, Sequence[Mapping[str, Any]]] = await field.use_case(tx, actor, given, claim)
     except AlreadyDone as done:
