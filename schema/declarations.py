@@ -125,6 +125,8 @@ class Relation(Reach):
 
     order: str | None = None
     variants: Variants | None = None
+    back: str | None = None
+    """SQL by which what {r} declares comes back to the row {t}, so that a plan need not read that row again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,9 +304,13 @@ def relation(
     arguments: Sequence[Argument] = (),
     variants: Variants | None = None,
     seen: bool = False,
+    back: str | None = None,
 ) -> Any:
-    """At most one row: the one that `on` and `where` tell, or the first by `order`; `seen` as in `Reach`."""
-    return _mapped(description, Relation(on or {}, where, rows, tuple(arguments), order, variants, seen=seen))
+    """At most one row: the one that `on` and `where` tell, or the first by `order`.
+
+    `seen` as in `Reach`, `back` as in `Relation`.
+    """
+    return _mapped(description, Relation(on or {}, where, rows, tuple(arguments), order, variants, back, seen=seen))
 
 
 def listing(

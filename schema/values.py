@@ -129,13 +129,17 @@ def _given(template: str, number: str, detail: str, shown: str) -> str:
     return template
 
 
+def task_of(task: str) -> str:
+    """SQL for the row of the task whose id is `task`."""
+    return f"(SELECT vt.* FROM tasks vt WHERE vt.tenant_id = {{tenant}} AND vt.id = {task})"
+
+
 def of_task(task: str, template: str) -> str:
     """SQL over the task whose id is `task`, as `vt`, with the item pinned for it as `si`."""
-    return f"""(SELECT {template} FROM tasks vt
+    return f"""(SELECT {template} FROM {task_of(task)} vt
         JOIN cycles vc ON vc.tenant_id = vt.tenant_id AND vc.id = vt.cycle_id
         JOIN scheme_version_items si ON si.tenant_id = vc.tenant_id AND si.scheme_version_id = vc.scheme_version_id
-             AND si.data_item_id = vt.data_item_id
-        WHERE vt.tenant_id = {{tenant}} AND vt.id = {task})"""
+             AND si.data_item_id = vt.data_item_id)"""
 
 
 PARTS_SHOWN = f"(NOT si.personal OR {FILLS_SIDE.replace('{t}', 'vt')})"

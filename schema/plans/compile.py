@@ -85,7 +85,7 @@ class Compiler:
 
     def render(self, template: str, row: Row, places: Mapping[str, str | Bound] | None = None) -> str:
         """A template over {t}."""
-        return self.statement.render(template, t=row.alias, **(places or {}))
+        return self.statement.render(row.told(template), t=row.alias, **(places or {}))
 
     # ---- objects
 
@@ -222,8 +222,9 @@ class Compiler:
 
     def relation(self, declaration: Relation, chosen: Chosen, mapped: MappedField, row: Row) -> str:
         """At most one row: joined where its key is told, else a sub-select."""
-        if row.holds is not None and declaration.where is not None:
-            declaration = replace(declaration, where=declaration.where.replace(row.holds, "true"))
+        if row.known and declaration.where is not None:
+            declaration = replace(declaration, where=row.told(declaration.where))
+        known = () if declaration.back is None else ((declaration.back, f"(SELECT {row.alias}.*)"),)
         alias = self.alias()
         target = target_of(mapped, declaration.variants)
         table = target.table
@@ -237,11 +238,11 @@ class Compiler:
                 f" LEFT JOIN LATERAL (SELECT {alias}.* FROM {item} WHERE {' AND '.join(conditions)} OFFSET 0) {alias} "
                 "ON true"
             )
-            found = Row(alias, table, Scope(row.scope.joins))
+            found = Row(alias, table, Scope(row.scope.joins), known)
             made = self.objects(chosen.branches, target, found)
             return f"(CASE WHEN {found.column(table.key[0])} IS NOT NULL THEN {made} END)"
         scope = Scope()
-        made = self.objects(chosen.branches, target, _row(target, alias, scope))
+        made = self.objects(chosen.branches, target, Row(alias, table or Kind.QUERY, scope, known))
         item, conditions = reached(self.statement, declaration, target, own, row.source)
         return f"(SELECT {made} {_from(item, conditions, scope)}{self.order(declaration.order, own)} LIMIT 1)"
 

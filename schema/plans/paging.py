@@ -91,8 +91,9 @@ class _Page:
                 case "cursor":
                     texts.written(Written(self.cursor(), bare=True), nullable=False)
                 case "node":
-                    source = self.target.table or Kind.QUERY
-                    row = Row(self.alias, source, self.scope, self.declaration.holds)
+                    holds = self.declaration.holds
+                    known = () if holds is None else ((holds, "true"),)
+                    row = Row(self.alias, self.target.table or Kind.QUERY, self.scope, known)
                     texts.expression(self.compiler.objects(each.branches, self.target, row))
                 case _:
                     texts.literal(json_text(branch.name))

@@ -30,8 +30,14 @@ class Row:
     source: Source
     scope: Scope | None = None
     """None where nothing can be joined to it: it may not be there, or it is a document."""
-    holds: str | None = None
-    """What `Paged` says of it."""
+    known: tuple[tuple[str, str], ...] = ()
+    """Parts of what its fields declare, each with what it comes to for this row."""
+
+    def told(self, template: str) -> str:
+        """The template with what is known of this row."""
+        for part, sql in self.known:
+            template = template.replace(part, sql)
+        return template
 
     def column(self, name: str) -> str:
         """SQL for a column, or for the JSON under a document's key."""

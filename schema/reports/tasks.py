@@ -25,7 +25,7 @@ from schema.mapping import (
     value,
 )
 from schema.scalars import DateText
-from schema.values import instant, quoted, said
+from schema.values import instant, quoted, said, task_of
 from service.errors import ErrorCode
 from service.reports.rights import (
     FILLS_SIDE,
@@ -217,6 +217,7 @@ class Task(Node):
         on={"id": "task_id"},
         where=f"{{r}}.state = 'SUBMITTED' OR {FILLS_SIDE}",
         seen=True,
+        back=task_of("{t}.task_id"),
     )
     returned: ReturnInfo | None = relation(
         "Why it came back, where it is open for that (退回原因).",
