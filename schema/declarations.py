@@ -101,6 +101,8 @@ class Document:
     variants: Variants | None = None
     light: str | None = None
     """SQL for the same document, but for the keys `heavy`: enough where none of them is asked for."""
+    columns: str | None = None
+    """The same as a query: its row has the keys as columns, and no kind among `variants` where there is no document."""
     heavy: frozenset[str] = frozenset()
 
 

@@ -285,13 +285,14 @@ def document(
     sql: str | None = None,
     variants: Variants | None = None,
     light: str | None = None,
+    columns: str | None = None,
     heavy: Iterable[str] = (),
 ) -> Any:
     """A value object, or a list of them, from a JSON(B) column or key, or from an SQL expression that gives JSONB.
 
-    `light` is the expression without the keys `heavy`, where these take long.
+    `light` is the expression without the keys `heavy`, where these take long; `columns` a query that has them as such.
     """
-    return _mapped(description, Document(None if sql else name, sql, variants, light, frozenset(heavy)))
+    return _mapped(description, Document(None if sql else name, sql, variants, light, columns, frozenset(heavy)))
 
 
 def relation(

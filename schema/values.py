@@ -53,24 +53,27 @@ _TOTAL = "(SELECT coalesce(sum(ct.v::bigint), 0) FROM jsonb_each_text({detail} -
 _MEAN = f"""(SELECT trim_scale(round(avg(sc.v::numeric), si.scale + {MEAN_PLACES}))::text
     FROM jsonb_array_elements_text({{detail}} -> 'scores') sc(v))"""
 _NUMBER = "trim_scale({number})::text"
-_PLAIN = f"""WHEN si.type IN ('NUMBER', 'INTEGER') AND {{number}} IS NOT NULL
-                THEN jsonb_build_object('kind', 'NUMBER', 'number', {_NUMBER})
-            WHEN si.type = 'YES_NO' AND {{number}} IS NOT NULL
-                THEN jsonb_build_object('kind', 'YES_NO', 'yes', {{number}} = 1)"""
+_IS = """CASE WHEN si.type IN ('NUMBER', 'INTEGER') AND {number} IS NOT NULL THEN 'NUMBER'
+        WHEN si.type = 'YES_NO' AND {number} IS NOT NULL THEN 'YES_NO'
+        WHEN si.type = 'CHOICE' AND {detail} ? 'choice' THEN 'CHOICE'
+        WHEN si.type = 'COUNTS' AND {detail} ? 'counts' THEN 'COUNTS'
+        WHEN si.type = 'SCORES' AND {detail} ? 'scores' THEN 'SCORES' END"""
 
 
 def value_json(number: str, detail: str, shown: str) -> str:
     """SQL for a value's JSON over `si`; `shown` is SQL for whether its parts may be read."""
     return _given(
-        f"""CASE {_PLAIN}
-            WHEN si.type = 'CHOICE' AND {{detail}} ? 'choice' THEN jsonb_build_object('kind', 'CHOICE', 'option',
+        f"""CASE {_IS}
+            WHEN 'NUMBER' THEN jsonb_build_object('kind', 'NUMBER', 'number', {_NUMBER})
+            WHEN 'YES_NO' THEN jsonb_build_object('kind', 'YES_NO', 'yes', {{number}} = 1)
+            WHEN 'CHOICE' THEN jsonb_build_object('kind', 'CHOICE', 'option',
                 (SELECT op.o FROM {_OPTIONS} WHERE op.o ->> 'code' = {{detail}} ->> 'choice' LIMIT 1))
-            WHEN si.type = 'COUNTS' AND {{detail}} ? 'counts' THEN jsonb_build_object('kind', 'COUNTS',
+            WHEN 'COUNTS' THEN jsonb_build_object('kind', 'COUNTS',
                 'total', {_TOTAL}, 'counts', CASE WHEN {{shown}} THEN (
                     SELECT coalesce(jsonb_agg(jsonb_build_object('option', op.o, 'count',
                         ({{detail}} -> 'counts' ->> (op.o ->> 'code'))::bigint) ORDER BY op.n), '[]')
                     FROM {_COUNTED}) END)
-            WHEN si.type = 'SCORES' AND {{detail}} ? 'scores' THEN jsonb_build_object('kind', 'SCORES',
+            WHEN 'SCORES' THEN jsonb_build_object('kind', 'SCORES',
                 'scores', CASE WHEN {{shown}} THEN {{detail}} -> 'scores' END,
                 'total', jsonb_array_length({{detail}} -> 'scores'), 'mean', {_MEAN})
             END""",
@@ -81,21 +84,12 @@ def value_json(number: str, detail: str, shown: str) -> str:
 
 
 VALUE_PARTS = ("option", "total", "counts", "scores", "mean")
-"""Keys of a value's JSON that `value_light` leaves out."""
+"""Keys of a value's JSON that `value_columns` leaves out."""
 
 
-def value_light(number: str, detail: str) -> str:
-    """As `value_json`, without VALUE_PARTS, nor what it takes to know whether they may be read."""
-    return _given(
-        f"""CASE {_PLAIN}
-            WHEN si.type = 'CHOICE' AND {{detail}} ? 'choice' THEN jsonb_build_object('kind', 'CHOICE')
-            WHEN si.type = 'COUNTS' AND {{detail}} ? 'counts' THEN jsonb_build_object('kind', 'COUNTS')
-            WHEN si.type = 'SCORES' AND {{detail}} ? 'scores' THEN jsonb_build_object('kind', 'SCORES')
-            END""",
-        number,
-        detail,
-        "false",
-    )
+def value_columns(number: str, detail: str) -> str:
+    """SQL for the keys of `value_json` as columns; without VALUE_PARTS, nor what it takes to know who may read them."""
+    return _given(f"{_IS} AS kind, {_NUMBER} AS number, {{number}} = 1 AS yes", number, detail, "false")
 
 
 def value_words(number: str, detail: str, shown: str) -> str:

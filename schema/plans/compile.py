@@ -166,11 +166,16 @@ class Compiler:
 
     def document(self, declaration: Document, chosen: Chosen, mapped: MappedField, row: Row) -> str:
         """A value object, or a list of them, out of JSON."""
+        light = not _is_heavy(declaration, chosen)
         if declaration.name is not None:
             value = row.column(declaration.name)
+        elif light and declaration.columns is not None and declaration.variants is not None:
+            found = Row(self.alias(), Kind.QUERY)
+            made = self.objects(chosen.branches, target_of(mapped, declaration.variants), found)
+            is_there = f"{found.column(declaration.variants.by)} IS NOT NULL"
+            return f"(SELECT {made} FROM {self.render(declaration.columns, row)} {found.alias} WHERE {is_there})"
         else:
-            light = None if _is_heavy(declaration, chosen) else declaration.light
-            value = f"({self.render(light or str(declaration.sql), row)})"
+            value = f"({self.render((light and declaration.light) or str(declaration.sql), row)})"
         return self.document_of(value, declaration.variants, chosen, mapped)
 
     def document_of(self, value: str, variants: Variants | None, chosen: Chosen, mapped: MappedField) -> str:

@@ -34,8 +34,8 @@ from schema.values import (
     VALUE_TYPES,
     EntryValue,
     of_task,
+    value_columns,
     value_json,
-    value_light,
     value_words,
 )
 from service.reports import Content
@@ -95,7 +95,7 @@ def findings(where: str, finding: str) -> str:
 
 _ENTRY_VALUE = of_task("{t}.task_id", value_json("{t}.number", "{t}.detail", PARTS_SHOWN))
 
-_ENTRY_LIGHT = of_task("{t}.task_id", value_light("{t}.number", "{t}.detail"))
+_ENTRY_COLUMNS = of_task("{t}.task_id", value_columns("{t}.number", "{t}.detail"))
 
 _ENTRY_WORDS = of_task("{t}.task_id", value_words("{t}.number", "{t}.detail", PARTS_SHOWN))
 
@@ -138,7 +138,7 @@ class Entry(Node):
         "The value; null where it is hidden.",
         sql=_ENTRY_VALUE,
         variants=VALUE_TYPES,
-        light=_ENTRY_LIGHT,
+        columns=_ENTRY_COLUMNS,
         heavy=VALUE_PARTS,
     )
     display: str = expression("The value as people read it, with its unit of measure.", _ENTRY_WORDS)
