@@ -33,6 +33,14 @@ async def _parts() -> AsyncIterator[bytes]:
     yield b"second"
 
 
+async def _waits(_: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        await GOES_ON.wait()
+        yield b"too late"
+
+    return StreamingResponse(parts())
+
+
 async def _stream(_: Request) -> Response:
     return StreamingResponse(_parts())
 
@@ -56,6 +64,7 @@ async def port() -> AsyncIterator[int]:
             Route("/", _answer, methods=["GET", "POST"]),
             Route("/unchanged", _unchanged),
             Route("/stream", _stream),
+            Route("/waits", _waits),
             Route("/breaks-off", _breaks_off),
         ]
     )
@@ -101,6 +110,24 @@ async def test_a_stream_begins_with_its_first_part(port: int) -> None:
     GOES_ON.set()
     assert b"second" in await asyncio.wait_for(reader.read(), 5)
     writer.close()
+
+
+async def test_a_client_that_leaves_before_the_body_leaves_no_fault(port: int) -> None:
+    GOES_ON.clear()
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.1)
+        writer.close()
+        await asyncio.sleep(0.1)
+        GOES_ON.set()
+        await asyncio.sleep(0.1)
+    finally:
+        loop.set_exception_handler(None)
+    assert not faults
 
 
 @pytest.mark.parametrize(
