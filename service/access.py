@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -255,21 +255,21 @@ LEFT JOIN service_tokens s ON s.tenant_id = a.tenant_id AND s.id = a.id
 LEFT JOIN members m ON m.tenant_id = a.tenant_id AND m.id = coalesce(s.member_id, a.id)
 WHERE a.tenant_id = :tenant AND (m.id IS NULL OR m.active) AND """
 
-_STILL = f"""{_ACTIVE} a.id = :actor AND a.kind = :actor_kind AND s.secret_hash IS NOT DISTINCT FROM :secret_hash
-    AND (s.id IS NULL OR s.revoked_at IS NULL AND s.expires_at > now())"""
+_MEMBER = """SELECT FROM members m JOIN directory d ON d.id = m.tenant_id AND d.status = 'ACTIVE'
+    WHERE m.tenant_id = :tenant AND m.id = :actor AND m.active"""
 
-STANDING = f"SELECT {_STILL}"
-"""SQL that gives one row while an actor may act, for a statement that writes on its behalf."""
+_BEARER = """SELECT FROM service_tokens s JOIN directory d ON d.id = s.tenant_id AND d.status = 'ACTIVE'
+    LEFT JOIN members m ON m.tenant_id = s.tenant_id AND m.id = s.member_id
+    WHERE s.tenant_id = :tenant AND s.id = :actor AND s.secret_hash = :secret_hash AND s.revoked_at IS NULL
+      AND s.expires_at > now() AND (m.id IS NULL OR m.active)"""
 
 
-def standing(actor: Actor) -> dict[str, Any]:
-    """The parameters of STANDING, by name."""
-    return {
-        "tenant": actor.tenant_id,
-        "actor": actor.id,
-        "actor_kind": actor.kind,
-        "secret_hash": actor.secret_hash,
-    }
+def stands(actor: Actor) -> str:
+    """SQL that gives a row while the actor may act, for a statement that writes on its behalf.
+
+    Its parameters are `tenant`, `actor` and `secret_hash`.
+    """
+    return _MEMBER if actor.kind == "MEMBER" else _BEARER
 
 
 async def authenticate(
@@ -344,7 +344,8 @@ class Reading(Protocol):
 
 async def reread(reading: Reading, actor: Actor) -> Actor:
     """The actor as the caller's transaction or snapshot knows it; raises AccessDenied where it may act no more."""
-    rows = await reading.fetch(*bound(_ACTOR_SQL + _STILL, standing(actor)))
+    values = {"tenant": reading.tenant_id, "actor": actor.id, "secret_hash": actor.secret_hash}
+    rows = await reading.fetch(*bound(f"{_ACTOR_SQL} {_ACTIVE} a.id = :actor AND EXISTS ({stands(actor)})", values))
     if not rows:
         raise unauthenticated(Text(zh="登录令牌无效或已过期。", en="The bearer token is not valid, or has ended."))
     return _actor(actor.tenant_id, rows[0], request_id=actor.request_id, expires_at=actor.expires_at)

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from service import audit
-from service.access import STANDING, SYSTEM, Actor, standing
+from service.access import SYSTEM, Actor, stands
 from service.idempotency import Claim, claiming
 from service.reports.rights import TASK_LOCK, placed, spared
 from service.reports.values import Value
@@ -52,7 +52,10 @@ async def write_drafts(
     """
     ids = uuid7s(2 * len(drafts))
     values = {
-        **standing(actor),
+        "tenant": tx.tenant_id,
+        "actor": actor.id,
+        "secret_hash": actor.secret_hash,
+        "zone": actor.time_zone,
         **(claim.values if claim else {}),
         **(event or {}),
         "by": None if actor.id == SYSTEM else actor.id,
@@ -65,28 +68,35 @@ async def write_drafts(
         "reasons": [draft.reason for draft in drafts],
         "versions": [draft.version for draft in drafts],
     }
-    sql = _statement(claimed=claim is not None, audited=event is not None, false=actor.lacking)
+    sql = _statement(claimed=None if claim is None else stands(actor), audited=event is not None, false=actor.lacking)
     return await tx.fetch(*bound(sql, values))
 
-
-_CHECKED = """EXISTS (SELECT FROM indicator_items ci
-        JOIN indicators cn ON cn.tenant_id = :tenant AND cn.id = ci.indicator_id
-        WHERE ci.tenant_id = :tenant AND ci.data_item_id = ta.data_item_id
-          AND cn.scheme_version_id = cy.scheme_version_id AND cn.checks <> '[]')"""
 
 _ITEM = """
     JOIN cycles cy ON cy.tenant_id = :tenant AND cy.id = ta.cycle_id
     JOIN scheme_version_items sv ON sv.tenant_id = :tenant AND sv.scheme_version_id = cy.scheme_version_id
          AND sv.data_item_id = ta.data_item_id"""
+"""What a task's value is judged by."""
+
+_ITEM_COLUMNS = """ta.cycle_unit_id, ta.data_item_id, sv.scheme_version_id, sv.code, sv.name, sv.type,
+    sv.unit_of_measure, sv.scale, sv.minimum, sv.maximum, sv.options, EXISTS (
+        SELECT FROM indicator_items ci JOIN indicators cn ON cn.tenant_id = :tenant AND cn.id = ci.indicator_id
+        WHERE ci.tenant_id = :tenant AND ci.data_item_id = ta.data_item_id
+          AND cn.scheme_version_id = sv.scheme_version_id AND cn.checks <> '[]') AS checked"""
+
+_TODAY = "(now() AT TIME ZONE :zone)::date"
 
 
 @lru_cache
-def _statement(*, claimed: bool, audited: bool, false: frozenset[str]) -> str:
-    """The statement for an actor of whom these names (see `rights.only`) are known to be false."""
-    lock = placed(spared(TASK_LOCK, false), t="ta", tenant=":tenant", actor=":actor")
+def _statement(*, claimed: str | None, audited: bool, false: frozenset[str]) -> str:
+    """The statement for an actor of whom these names (see `rights.only`) are known to be false.
+
+    `claimed` is SQL that tells whether the actor may act, where a key is claimed for it.
+    """
+    lock = placed(spared(TASK_LOCK, false), t="ta", tenant=":tenant", actor=":actor", today=_TODAY)
     outcome = "jsonb_build_object('entries', jsonb_agg(coalesce(known_id, entry_id) ORDER BY place))"
     claim = f"""
-), claimed AS ({claiming(outcome, f"FROM given HAVING EXISTS ({STANDING})")}"""
+), claimed AS ({claiming(outcome, f"FROM given HAVING EXISTS ({claimed})")}"""
     # Tasks are taken by id, and what is read beside a task may be older than the task where another writer had to be
     # waited for. So the version of the entry is compared again where that is written. Each step but the first reads
     # tables by their keys: joined with one another, steps of a thousand rows would take a million comparisons.
@@ -99,7 +109,7 @@ WITH given AS (
          AS gi (task_id, entry_id, revision_id, number, detail, note, reason, version, place)
     LEFT JOIN entries en ON en.tenant_id = :tenant AND en.task_id = gi.task_id{claim if claimed else ""}
 ), taken AS (
-    SELECT gi.*, ta.cycle_id, sv.source, {_CHECKED} AS checked
+    SELECT gi.*, ta.cycle_id, sv.source, {_ITEM_COLUMNS}
     FROM given gi JOIN tasks ta ON ta.tenant_id = :tenant AND ta.id = gi.task_id {_ITEM}
     WHERE {"EXISTS (SELECT FROM claimed) AND" if claimed else ""} gi.version IS NOT DISTINCT FROM gi.known_version
       AND ({lock}) IS NULL
@@ -125,11 +135,15 @@ WITH given AS (
     UPDATE tasks ta SET state = 'DRAFTED'
     FROM kept WHERE ta.tenant_id = :tenant AND ta.id = kept.task_id AND ta.state = 'OPEN'
 ){_EVENT if audited else ""}
-SELECT ke.*, ta.cycle_unit_id, ta.data_item_id, sv.scheme_version_id, sv.code, sv.name, sv.type, sv.unit_of_measure,
-       sv.scale, sv.minimum, sv.maximum, sv.options, {_CHECKED} AS checked
-FROM kept ke JOIN tasks ta ON ta.tenant_id = :tenant AND ta.id = ke.task_id {_ITEM}
-"""
+{_OF_ONE if audited else _OF_MANY}"""
 
+
+_OF_ONE = """SELECT ke.*, ta.cycle_unit_id, ta.data_item_id, ta.scheme_version_id, ta.code, ta.name, ta.type,
+    ta.unit_of_measure, ta.scale, ta.minimum, ta.maximum, ta.options, ta.checked
+FROM kept ke CROSS JOIN taken ta"""
+
+_OF_MANY = f"""SELECT ke.*, {_ITEM_COLUMNS}
+FROM kept ke JOIN tasks ta ON ta.tenant_id = :tenant AND ta.id = ke.task_id {_ITEM}"""
 
 _EVENT = f""", subject AS (
     SELECT 'Entry' AS type, id FROM kept WHERE NOT EXISTS (SELECT FROM taken WHERE checked)
