@@ -42,6 +42,9 @@ class _Joining:
 
     def write(self, data: bytes) -> None:
         """Send, or keep a head that is to be joined with what follows."""
+        if not data:
+            # Nothing follows yet; asyncio's own transport would not come to rest over it.
+            return
         if self._head:
             self.plain.writelines([self._head, data])
             self._head = b""
