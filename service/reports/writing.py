@@ -109,7 +109,7 @@ WITH given AS (
          AS gi (task_id, entry_id, revision_id, number, detail, note, reason, version, place)
     LEFT JOIN entries en ON en.tenant_id = :tenant AND en.task_id = gi.task_id{claim if claimed else ""}
 ), taken AS (
-    SELECT gi.*, ta.cycle_id, sv.source{f', {_ITEM_COLUMNS}' if audited else ''}
+    SELECT gi.*, ta.cycle_id, sv.source{f", {_ITEM_COLUMNS}" if audited else ""}
     FROM given gi JOIN tasks ta ON ta.tenant_id = :tenant AND ta.id = gi.task_id {_ITEM}
     WHERE {"EXISTS (SELECT FROM claimed) AND" if claimed else ""} gi.version IS NOT DISTINCT FROM gi.known_version
       AND ({lock}) IS NULL
