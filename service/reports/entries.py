@@ -77,7 +77,7 @@ async def save_entries(
             rows = {row["task_id"]: row for row in written}
         if len(rows) == len(entries):
             break
-        # Where nothing is in the way, the actor got its grant a moment ago; or was another writer's.
+        # Nothing is in the way by now: what was known of the actor was too old. It is tried once more.
         actor = await _refuse(tx, actor, task_ids, entries, paths, claim, written=rows)
     else:
         raise Unavailable
