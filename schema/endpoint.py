@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
-from graphql import OperationType
+from graphql import FieldNode, OperationType
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,7 +26,7 @@ from schema.masking import Refusal
 from schema.measuring import measured
 from schema.negotiation import GRAPHQL_RESPONSE, JSON, choose_media_type
 from schema.options import EndpointOptions
-from schema.requests import read_request
+from schema.requests import GraphQLRequest, read_request
 from service.errors import AccessDenied, ErrorCode
 from service.language import Language, choose_language
 from service.scoring.text import Text
@@ -37,6 +37,9 @@ _PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id")
 """Parameters of a GET that are text; variables and extensions are JSON."""
 
 _ALWAYS = ((b"cache-control", b"no-store"), (b"vary", b"Accept, Accept-Language, Authorization"))
+
+SIGN_IN = "signIn"
+"""The mutation for whoever has no token yet."""
 
 _DRAIN_SECONDS = 5.0
 _DRAIN_TIMES = 4
@@ -107,14 +110,16 @@ class GraphQLEndpoint:
         method: str = scope["method"]
         self._check_transport(scope, headers, language, media)
         asked = read_request(await self._read(scope, receive, headers, language), language)
+        accepted = headers.get(b"accept-language")
         try:
             context = await self.enter(
-                authorization=headers.get(b"authorization"),
-                accept_language=headers.get(b"accept-language"),
-                request_id=request_id,
+                authorization=headers.get(b"authorization"), accept_language=accepted, request_id=request_id
             )
         except AccessDenied as denied:
-            raise masking.unauthenticated(denied, language) from None
+            if not self._signs_in(asked, language):
+                raise masking.unauthenticated(denied, language) from None
+            # Clients send their token along with everything: one that has ended must not stand in the way of the next.
+            context = await self.enter(authorization=None, accept_language=accepted, request_id=request_id)
         try:
             operation = self.engine.prepare(asked, language)
             scope.setdefault("state", {})["operation"] = f"{operation.type.value} {operation.name or '-'}"[:80]
@@ -124,6 +129,16 @@ class GraphQLEndpoint:
             return await measured(operation, context, running)
         finally:
             await context.close()
+
+    def _signs_in(self, asked: GraphQLRequest, language: Language) -> bool:
+        try:
+            operation = self.engine.prepare(asked, language)
+        except Refusal:
+            return False
+        return all(
+            isinstance(node, FieldNode) and node.name.value == SIGN_IN
+            for node in operation.node.selection_set.selections
+        )
 
     def _check_transport(self, scope: Scope, headers: Headers, language: Language, media: str | None) -> None:
         if media is None:

@@ -58,7 +58,8 @@ Outcome = Mapping[str, Any]
 
 KEY = (
     "1 to 128 printable ASCII characters, chosen by the client; "
-    "the same key with the same input gives the same result within 24 hours."
+    "the same key with the same input has one effect within 24 hours, and answers with the same objects as they are "
+    "by then."
 )
 """Description of every `idempotencyKey`."""
 
@@ -201,11 +202,17 @@ async def perform(context: Context, field: MutationField, given: Any, wanted: Ro
         written = await _write(context, context.actor, field, given, wanted)
         if written.again and not await _seen(context, field.success, written.outcome):
             raise NotFound(subject_of(given))
+        if written.rows is not None and wanted is not None:
+            return field.success(**{wanted.field: written.rows})
+        payload = await succeed(context, field.success, written.outcome)
+        if any(
+            isinstance(each, list) and len(getattr(payload, name)) < len(each) for name, each in written.outcome.items()
+        ):
+            # Between the commit and this reading the caller lost its sight of them.
+            raise NotFound(subject_of(given))
     except KaopingError as error:
         return await _refusal(context, error)
-    if written.rows is not None and wanted is not None:
-        return field.success(**{wanted.field: written.rows})
-    return await succeed(context, field.success, written.outcome)
+    return payload
 
 
 async def _seen(context: Context, success: type, outcome: Outcome) -> bool:

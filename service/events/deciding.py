@@ -10,6 +10,7 @@ from service import audit
 from service.access import SYSTEM, Actor, Role, denied
 from service.audit import Change
 from service.checks import Check
+from service.cycles.holding import holding_cycles
 from service.errors import AccessDenied, Conflict, Contact, IllegalState, NotFound, Path, VersionConflict
 from service.events.counting import recount
 from service.events.proposing import MOST_EVENTS
@@ -96,11 +97,12 @@ async def withdraw_event(tx: Transaction, actor: Actor, *, event_id: str, versio
 async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
     """The events that the actor may see, held with all others of their units: what counts hangs on all of them."""
     await tx.execute(
-        """WITH held AS (
+        f"""WITH held AS (
                SELECT ev.id FROM events ev WHERE ev.tenant_id = $1 AND ev.cycle_unit_id IN (
                    SELECT own.cycle_unit_id FROM events own WHERE own.tenant_id = $1 AND own.id = ANY ($2::uuid[]))
-               ORDER BY ev.id FOR NO KEY UPDATE)
-           SELECT count(*) FROM held""",
+               ORDER BY ev.id FOR NO KEY UPDATE),
+            {holding_cycles("events", "$2::uuid[]")}
+            SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM cycles_held)""",
         tx.tenant_id,
         list(keys),
     )
@@ -112,7 +114,6 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
                    {RESPONSIBLE} AS responsible_id
             FROM events ev JOIN cycles cy ON cy.tenant_id = ev.tenant_id AND cy.id = ev.cycle_id
             WHERE ev.tenant_id = $1 AND ev.id = ANY ($2::uuid[]) AND {EVENT_VISIBLE}
-            FOR SHARE OF cy
             """,
             t="ev",
             actor="$3",

@@ -1,6 +1,7 @@
 """Saving values (保存填报值): one or thousands in a call, all or none, by the side that fills the task."""
 
 import hashlib
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ from tenants.database import Transaction
 
 MOST_ENTRIES = 5_000
 """Values saved in one call."""
+
+LONG_SECONDS = 0.5
+"""After a save that took longer, as it waited for another writer, rights are judged anew: they may have ended."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ async def save_entries(
     ]
     event = _event(tx, actor, drafts)
     rows: dict[UUID, asyncpg.Record] = {}
+    began = time.monotonic()
     for _ in range(2):
         if len(drafts) == len(entries):
             single = event if len(drafts) == 1 else None
@@ -81,6 +86,8 @@ async def save_entries(
         actor = await _refuse(tx, actor, task_ids, entries, paths, claim, written=rows)
     else:
         raise Unavailable
+    if time.monotonic() - began > LONG_SECONDS:
+        await _read_again(tx, actor, task_ids, paths, claim)
     saved = [rows[task_id] for task_id in task_ids]
     for row, entry, at in zip(saved, entries, paths, strict=True):
         read_value(check, (*at, "content"), entry.content, PinnedItem.of(row))
@@ -140,6 +147,18 @@ async def _refuse_unsound(tx: Transaction, actor: Actor, claim: Claim | None, ch
         check.done()
 
 
+async def _read_again(
+    tx: Transaction, actor: Actor, task_ids: Sequence[UUID], paths: Sequence[Path], claim: Claim | None
+) -> tuple[Actor, list[asyncpg.Record]]:
+    """The actor and the tasks as they are by now; raises for whoever or whatever may not write, or be written."""
+    actor = await _look_again(tx, actor, claim)
+    rows = await read_tasks(tx, actor, task_ids)
+    tasks = [_found(rows, task_id, (*at, "taskId")) for task_id, at in zip(task_ids, paths, strict=True)]
+    for task, at in zip(tasks, paths, strict=True):
+        refuse_locked(task, (*at, "taskId"))
+    return actor, tasks
+
+
 async def _refuse(
     tx: Transaction,
     actor: Actor,
@@ -155,11 +174,7 @@ async def _refuse(
     First come an actor that may act no more and a key that is used, then a task that is hidden, a closed one, stale
     versions, and last what is wrong with the values.
     """
-    actor = await _look_again(tx, actor, claim)
-    rows = await read_tasks(tx, actor, task_ids)
-    tasks = [_found(rows, task_id, (*at, "taskId")) for task_id, at in zip(task_ids, paths, strict=True)]
-    for task, at in zip(tasks, paths, strict=True):
-        refuse_locked(task, (*at, "taskId"))
+    actor, tasks = await _read_again(tx, actor, task_ids, paths, claim)
     conflicts = [
         Conflict((*at, "version"), task["entry_version"], "Entry", task["entry_id"])
         for task, entry, at in zip(tasks, entries, paths, strict=True)

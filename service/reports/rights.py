@@ -246,7 +246,7 @@ LOCKS = {
     "UNIT_CLOSED": Lock(
         ErrorCode.UNIT_CLOSED,
         Text(zh="该单位已撤销，不再填报。", en="The unit has been closed and reports no more."),
-        """(SELECT (xu.valid_to + 1) AT TIME ZONE xt.time_zone FROM cycle_units xc
+        """(SELECT (xu.valid_to + 1)::timestamp AT TIME ZONE xt.time_zone FROM cycle_units xc
             JOIN org_units xu ON xu.tenant_id = xc.tenant_id AND xu.id = xc.unit_id
             JOIN tenants xt ON xt.tenant_id = xc.tenant_id
             WHERE xc.tenant_id = {tenant} AND xc.id = {t}.cycle_unit_id)""",

@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from service.access import Actor, Role, denied
+from service.cycles.holding import holding_cycles
 from service.errors import Contact, ErrorCode, IllegalState, Path
 from service.reports.rights import (
     FILLING_STATES,
@@ -20,9 +21,10 @@ from service.reports.rights import (
 )
 from tenants.database import Transaction
 
-_HOLD = """
-    WITH held AS (SELECT id FROM tasks WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR NO KEY UPDATE)
-    SELECT count(*) FROM held"""
+_HOLD = f"""
+    WITH held AS (SELECT id FROM tasks WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR NO KEY UPDATE),
+    {holding_cycles("tasks", "$2::uuid[]")}
+    SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM cycles_held)"""
 
 _READ = placed(
     f"""
@@ -37,7 +39,6 @@ _READ = placed(
     LEFT JOIN entries en ON en.tenant_id = ta.tenant_id AND en.task_id = ta.id
     CROSS JOIN LATERAL (SELECT {TASK_LOCK} AS name) lk
     WHERE ta.tenant_id = $1 AND ta.id = ANY ($2::uuid[]) AND {TASK_VISIBLE}
-    FOR SHARE OF cy
     """,
     t="ta",
     actor="$3",

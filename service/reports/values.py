@@ -178,6 +178,9 @@ def _choice_is_sound(check: Check, path: Path, code: str, item: PinnedItem) -> b
 
 
 def _counts_are_sound(check: Check, path: Path, counts: Sequence[tuple[str, int]], item: PinnedItem) -> bool:
+    if not counts:
+        check.invalid(path, "至少填一项计数。", "Give at least one count.")
+        return False
     codes = [option.code for option in item.options]
     found: set[str] = set()
     sound = check.at_most(path, counts, len(codes))

@@ -16,7 +16,7 @@ import asyncpg
 from service import audit
 from service.access import SYSTEM, Actor, stands
 from service.idempotency import Claim, claiming
-from service.reports.rights import TASK_LOCK, placed, spared
+from service.reports.rights import FILLING_STATES, TASK_LOCK, placed, spared
 from service.reports.values import Value
 from tenants.database import Transaction
 from tenants.ids import uuid7s
@@ -98,8 +98,9 @@ def _statement(*, claimed: str | None, audited: bool, false: frozenset[str]) -> 
     claim = f"""
 ), claimed AS ({claiming(outcome, f"FROM given HAVING EXISTS ({claimed})")}"""
     # Tasks are taken by id, and what is read beside a task may be older than the task where another writer had to be
-    # waited for. So the version of the entry is compared again where that is written. Each step but the first reads
-    # tables by their keys: joined with one another, steps of a thousand rows would take a million comparisons.
+    # waited for. So the version of the entry is compared again where that is written, and the state of the cycle is
+    # asked of the locked row as well, which PostgreSQL looks at anew. Each step but the first reads tables by their
+    # keys: joined with one another, steps of a thousand rows would take a million comparisons.
     return f"""
 WITH given AS (
     SELECT gi.*, en.id AS known_id, en.version AS known_version, en.revision AS known_revision
@@ -112,7 +113,7 @@ WITH given AS (
     SELECT gi.*, ta.cycle_id, sv.source{f", {_ITEM_COLUMNS}" if audited else ""}
     FROM given gi JOIN tasks ta ON ta.tenant_id = :tenant AND ta.id = gi.task_id {_ITEM}
     WHERE {"EXISTS (SELECT FROM claimed) AND" if claimed else ""} gi.version IS NOT DISTINCT FROM gi.known_version
-      AND ({lock}) IS NULL
+      AND cy.state IN {FILLING_STATES} AND ({lock}) IS NULL
     ORDER BY ta.id FOR NO KEY UPDATE OF ta FOR SHARE OF cy
 ), kept AS (
     INSERT INTO entries AS en (tenant_id, id, task_id, cycle_id, state, revision, revision_id, number, detail, note,
@@ -130,10 +131,12 @@ WITH given AS (
     INSERT INTO entry_revisions (tenant_id, id, entry_id, revision, number, detail, note, source, by_id, at, reason)
     SELECT :tenant, revision_id, coalesce(known_id, entry_id), coalesce(known_revision, 0) + 1, number, detail, note,
            source, :by, now(), reason
-    FROM taken WHERE EXISTS (SELECT FROM kept)
+    FROM taken WHERE (SELECT count(*) FROM kept) = cardinality(:task_ids::uuid[])
+    RETURNING id
 ), drafted AS (
     UPDATE tasks ta SET state = 'DRAFTED'
     FROM kept WHERE ta.tenant_id = :tenant AND ta.id = kept.task_id AND ta.state = 'OPEN'
+    RETURNING ta.id
 ){_EVENT if audited else ""}
 {_OF_ONE if audited else _OF_MANY}"""
 
@@ -145,6 +148,8 @@ FROM kept ke CROSS JOIN taken ta"""
 _OF_MANY = f"""SELECT ke.*, {_ITEM_COLUMNS}
 FROM kept ke JOIN tasks ta ON ta.tenant_id = :tenant AND ta.id = ke.task_id {_ITEM}"""
 
+# The audit's head is locked last: all else of the district waits for it.
 _EVENT = f""", subject AS (
-    SELECT 'Entry' AS type, id FROM kept WHERE NOT EXISTS (SELECT FROM taken WHERE checked)
+    SELECT 'Entry' AS type, kept.id FROM kept JOIN revised ON revised.id = kept.revision_id
+    WHERE (SELECT count(*) FROM drafted) <= 1 AND NOT EXISTS (SELECT FROM taken WHERE checked)
 ), {audit.STEPS}"""

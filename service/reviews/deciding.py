@@ -17,6 +17,7 @@ import orjson
 from service import progress
 from service.access import Actor, Role, denied
 from service.checks import Check
+from service.cycles.holding import holding_cycles
 from service.errors import AccessDenied, Conflict, Contact, ErrorCode, IllegalState, NotFound, Path, VersionConflict
 from service.reports.entries import pinned_items
 from service.reports.rights import ASSESSMENT_VISIBLE, FILLING_STATES, OWN_UNIT, SETTLED_STATES, placed
@@ -109,8 +110,10 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
         list(keys),
     )
     await tx.execute(
-        """WITH held AS (SELECT id FROM assessments WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id
-                         FOR NO KEY UPDATE) SELECT count(*) FROM held""",
+        f"""WITH held AS (SELECT id FROM assessments WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id
+                          FOR NO KEY UPDATE),
+            {holding_cycles("assessments", "$2::uuid[]")}
+            SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM cycles_held)""",
         tx.tenant_id,
         list(keys),
     )
@@ -129,7 +132,6 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
             CROSS JOIN LATERAL ({JUDGED_VALUES}) jv
             LEFT JOIN LATERAL ({JUDGE}) jd ON true
             WHERE am.tenant_id = $1 AND am.id = ANY ($2::uuid[]) AND {ASSESSMENT_VISIBLE}
-            FOR SHARE OF cy
             """,
             t="am",
             actor="$3",

@@ -11,6 +11,7 @@ import orjson
 from service import audit
 from service.access import Actor, Role, denied
 from service.checks import Check
+from service.cycles.holding import holding_cycles
 from service.errors import Conflict, Contact, ErrorCode, IllegalState, NotFound, Path, VersionConflict
 from service.reports.entries import digest_of, distinct_ids
 from service.reports.rights import (
@@ -124,8 +125,10 @@ async def save_self_scores(tx: Transaction, actor: Actor, *, scores: Sequence[Se
 
 async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
     await tx.execute(
-        """WITH held AS (SELECT id FROM assessments WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id
-                         FOR NO KEY UPDATE) SELECT count(*) FROM held""",
+        f"""WITH held AS (SELECT id FROM assessments WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id
+                          FOR NO KEY UPDATE),
+            {holding_cycles("assessments", "$2::uuid[]")}
+            SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM cycles_held)""",
         tx.tenant_id,
         list(keys),
     )
@@ -141,7 +144,6 @@ async def _lock(tx: Transaction, actor: Actor, keys: Sequence[UUID]) -> dict[UUI
             JOIN cycle_units cu ON cu.tenant_id = am.tenant_id AND cu.id = am.cycle_unit_id
             JOIN org_units un ON un.tenant_id = cu.tenant_id AND un.id = cu.unit_id
             WHERE am.tenant_id = $1 AND am.id = ANY ($2::uuid[]) AND {ASSESSMENT_VISIBLE}
-            FOR SHARE OF cy
             """,
             t="am",
             actor="$3",

@@ -101,6 +101,21 @@ async def test_anything_else_is_401(client: httpx.AsyncClient, authorization: st
     assert response.headers["www-authenticate"].startswith("Bearer")
 
 
+async def test_a_token_that_has_ended_does_not_keep_anybody_from_signing_in(
+    settings: Settings, db: Database, tenant: District
+) -> None:
+    app = create_app(settings, db, create_graphql(settings, db))
+    sign_in = "mutation ($i: SignInInput!) { signIn(input: $i) { __typename ... on Error { code } } }"
+    given = {"tenantCode": tenant.code, "name": "nobody", "password": "whatever it is"}
+    headers = {"authorization": "Bearer ended", "accept-language": "en"}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://kaoping", headers=headers) as http:
+        answer = (await http.post("/graphql", json={"query": sign_in, "variables": {"i": given}})).json()
+        other = (await http.post("/graphql", json={"query": "{ viewer { language } }"})).json()
+    assert answer["data"]["signIn"] == {"__typename": "AccessError", "code": "UNAUTHENTICATED"}
+    assert other["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
 async def test_the_whole_application(settings: Settings, db: Database) -> None:
     app = create_app(settings, db, create_graphql(settings, db))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://kaoping") as http:

@@ -100,8 +100,8 @@ async def test_a_token_opens_the_account_that_it_names(
 
 CLAIMS: dict[str, dict[str, Any]] = {
     "expired": {"exp": int(time.time()) - 60},
-    "not yet valid": {"nbf": int(time.time()) + 600},
-    "issued in the future": {"iat": int(time.time()) + 600},
+    "not yet valid": {"nbf": int(time.time()) + 86_400},
+    "issued in the future": {"iat": int(time.time()) + 86_400},
     "without end": {"exp": None},
     "without beginning": {"iat": None},
     "of nobody": {"sub": None},

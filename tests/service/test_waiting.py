@@ -1,0 +1,144 @@
+"""Whoever had to wait for another writer is judged by what is true afterwards."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from service import reports, reviews
+from service.access import Actor, Role
+from service.errors import AccessDenied, ErrorCode, IllegalState, NotFound, VersionConflict
+from service.ids import encode_id
+from service.reports import Content, EntrySpec, entries
+from service.reviews import Accept, ReviewSpec
+from tenants.database import Database
+from tenants.provisioning import District
+from tests.factories import OpenCycle, open_cycle
+
+pytestmark = pytest.mark.anyio
+
+Act = Callable[[], Awaitable[Any]]
+HOLD_TASKS = "SELECT FROM tasks WHERE tenant_id = $1 FOR UPDATE"
+CLOSE_CYCLE = "UPDATE cycles SET state = 'ARCHIVED' WHERE tenant_id = $1"
+WAITING = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+
+
+@pytest.fixture
+async def cycle(db: Database, tenant: District) -> OpenCycle:
+    """An open cycle, due in ten days."""
+    return await open_cycle(db, tenant)
+
+
+async def meanwhile(cycle: OpenCycle, hold: str, *acts: Act, then: str | None = None) -> list[Any]:
+    """What acts give that wait for a transaction which does `hold`, then something more, and commits."""
+    begun = asyncio.Event()
+
+    async def later(act: Act) -> Any:
+        await begun.wait()
+        return await act()
+
+    # Made outside the transaction, whose mark they would inherit.
+    running = [asyncio.create_task(later(act)) for act in acts]
+    async with cycle.db.transaction(cycle.tenant.id) as tx:
+        await tx.execute(hold, tx.tenant_id)
+        begun.set()
+        while (await cycle.db.fetch_global(WAITING))[0][0] < len(acts):  # noqa: ASYNC110  # PostgreSQL tells no event
+            await asyncio.sleep(0.01)
+        if then is not None:
+            await tx.execute(then, tx.tenant_id)
+    return await asyncio.gather(*running, return_exceptions=True)
+
+
+async def save(cycle: OpenCycle, actor: Actor, *specs: EntrySpec) -> list[UUID]:
+    """Save in a transaction of its own."""
+    async with cycle.db.transaction(cycle.tenant.id) as tx:
+        return [row["id"] for row in await reports.save_entries(tx, actor, entries=specs)]
+
+
+async def spec(cycle: OpenCycle, item: str) -> EntrySpec:
+    """A value for a task of b1 as it is now."""
+    task = await cycle.task("b1", item)
+    content = Content(choice="good") if item == "C" else Content(number="4")
+    return EntrySpec(encode_id("Task", task["id"]), content, task["entry_version"])
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_of_two_saves_that_share_a_task_one_is_told_the_version(cycle: OpenCycle, first: bool) -> None:
+    secretary = await cycle.person((Role.SECRETARY, "b1"))
+    if not first:
+        await save(cycle, secretary, await spec(cycle, "C"), await spec(cycle, "M"))
+    shared, other = await spec(cycle, "C"), await spec(cycle, "M")
+    told = await meanwhile(
+        cycle,
+        HOLD_TASKS,
+        lambda: save(cycle, secretary, shared),
+        lambda: save(cycle, secretary, shared, other),
+    )
+    (conflict,) = (each for each in told if isinstance(each, Exception))
+    assert isinstance(conflict, VersionConflict)
+    assert [each.path for each in conflict.conflicts] == [("input", "entries", "0", "version")]
+    assert conflict.conflicts[0].current_version == (1 if first else 2)
+
+
+async def test_a_cycle_that_was_closed_meanwhile_takes_no_more(cycle: OpenCycle) -> None:
+    secretary = await cycle.person((Role.SECRETARY, "b1"))
+    reviewer = await cycle.person((Role.REVIEWER, "t1"))
+    await save(cycle, secretary, await spec(cycle, "M"), await spec(cycle, "A"), await spec(cycle, "C"))
+    sent = [await cycle.task("b1", item) for item in "MA"]
+    kept = await cycle.task("b1", "C")
+    version = (await cycle.task("b1", "C"))["entry_version"]
+
+    async def submit(*tasks: Any) -> None:
+        async with cycle.db.transaction(cycle.tenant.id) as tx:
+            given = [(encode_id("Entry", task["entry_id"]), task["entry_version"]) for task in tasks]
+            await reports.submit_entries(tx, secretary, entries=given)
+
+    async def review() -> None:
+        leaf = await cycle.assessment("b1", "ratio")
+        async with cycle.db.transaction(cycle.tenant.id) as tx:
+            given = [ReviewSpec(encode_id("Assessment", leaf["id"]), leaf["version"], Accept())]
+            await reviews.review_assessments(tx, reviewer, reviews=given)
+
+    await submit(*sent)
+    again = EntrySpec(encode_id("Task", kept["id"]), Content(choice="fair"), version)
+    told = await meanwhile(cycle, CLOSE_CYCLE, lambda: save(cycle, secretary, again), lambda: submit(kept), review)
+    assert [type(each) for each in told] == [IllegalState] * 3
+    assert {each.state for each in told} == {"ARCHIVED"}
+    assert (await cycle.task("b1", "C"))["entry_version"] == version
+    assert (await cycle.assessment("b1", "ratio"))["state"] == "READY"
+
+
+async def test_a_right_that_ended_while_a_save_waited_is_missed(
+    cycle: OpenCycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "LONG_SECONDS", 0.0)
+    secretary = await cycle.person((Role.SECRETARY, "b1"))
+    given = await spec(cycle, "C")
+    (told,) = await meanwhile(
+        cycle,
+        HOLD_TASKS,
+        lambda: save(cycle, secretary, given),
+        then="UPDATE grants SET valid_to = '2000-01-01' WHERE tenant_id = $1",
+    )
+    assert isinstance(told, AccessDenied | NotFound)
+    assert (await cycle.task("b1", "C"))["entry_version"] is None
+
+
+async def test_a_unit_is_closed_from_the_midnight_after_its_last_day(cycle: OpenCycle) -> None:
+    secretary = await cycle.person((Role.SECRETARY, "b1"))
+    given = await spec(cycle, "C")
+    async with cycle.db.transaction(cycle.tenant.id) as tx:
+        zone = await tx.fetchval("SELECT time_zone FROM tenants WHERE tenant_id = $1", tx.tenant_id)
+        await tx.execute(
+            "UPDATE org_units SET valid_from = '2026-01-01', valid_to = '2026-03-31' WHERE tenant_id = $1 AND id = $2",
+            tx.tenant_id,
+            cycle.units["b1"],
+        )
+        midnight = await tx.fetchval("SELECT timestamp '2026-04-01' AT TIME ZONE $1", zone)
+    with pytest.raises(IllegalState) as refusal:
+        await save(cycle, secretary, given)
+    assert refusal.value.code is ErrorCode.UNIT_CLOSED
+    assert refusal.value.since == midnight
