@@ -89,9 +89,9 @@ def test_faults_are_told_in_the_language_of_each_caller(documents: Documents) ->
 
 @pytest.mark.parametrize("levels", [18, 22, 200])
 def test_doubling_fragments_are_measured_in_milliseconds(documents: Documents, levels: int) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     told = excess(documents, doubling(levels))
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert told["fields"] == (min(2**levels, 10**9), LIMITS.fields)
 
 
@@ -147,9 +147,9 @@ def test_one_field_again_and_again_would_be_compared_in_pairs(documents: Documen
     ],
 )
 def test_what_only_validation_understands_is_left_to_it(documents: Documents, text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert {error["extensions"]["code"] for error in refused(documents, text)} == {"GRAPHQL_VALIDATION_FAILED"}
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_validation_tells_where(documents: Documents) -> None:
