@@ -253,9 +253,10 @@ class Database:
         return ReadTransaction(self.pool, tenant_id)
 
     async def read(self, tenant_id: UUID, sql: str, *arguments: Any) -> Any:
-        """What one statement gives in its first row and column, in a read-only transaction of the tenant's own.
+        """What one statement gives in its first row and column, in a read-only transaction of the tenant.
 
-        The quickest way to a single read: two round trips, the first of which begins and binds at once.
+        The quickest way to a single read: two round trips, of which the first begins and binds, and is spared where a
+        read of the tenant has just begun one.
         """
         return await self._readers.read(tenant_id, sql, arguments)
 

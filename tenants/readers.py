@@ -1,13 +1,16 @@
 """Reads of one statement, the quickest way there is (单条读取).
 
 What ends a read, ROLLBACK and the connection's return to the pool, takes as long as a small statement, and nobody needs
-to wait for it. So a connection rests after a read with its transaction open, and the next read ends that one in the
-same round trip that begins its own. Where none comes, the transaction is ended and the pool gets its connection back
-after two rests at most.
+to wait for it. So a connection rests after a read with its transaction open. The next read of the tenant goes on with
+it while it has just begun; any other ends it in the same round trip that begins its own. Where none comes, the
+transaction is ended and the pool gets its connection back after two rests at most. Under READ COMMITTED each statement
+sees what is committed by then, whatever transaction it stands in.
 """
 
 import asyncio
 import contextlib
+import time
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,13 +19,25 @@ import asyncpg
 REST_SECONDS: Final = 0.02
 """How long a connection rests until it is found to be too much."""
 
+FRESH_SECONDS: Final = 0.005
+"""How long reads go on with one transaction: its now() is that much in the past at most."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    """A connection in a read-only transaction of a tenant."""
+
+    connection: asyncpg.pool.PoolConnectionProxy
+    tenant_id: UUID
+    begun: float
+
 
 class Readers:
     """The connections of a pool that have just read, and may soon read again."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._resting: list[asyncpg.pool.PoolConnectionProxy] = []
+        self._resting: list[_Reader] = []
         """The one that read last is the next to read."""
         self._unused = 0
         """How many of the first have rested since the last look."""
@@ -35,21 +50,26 @@ class Readers:
         return len(self._resting)
 
     async def read(self, tenant_id: UUID, sql: str, arguments: tuple[Any, ...]) -> Any:
-        """The first column of the statement's first row, in a read-only transaction of the tenant's own."""
+        """The first column of the statement's first row, in a read-only transaction of the tenant."""
         if not isinstance(tenant_id, UUID):
             raise TypeError("SET takes no bind parameters, so a tenant is named by a UUID and nothing else.")
-        connection = self._rested()
-        # AND CHAIN begins the next transaction as the last one was: read-only.
-        begin = "BEGIN READ ONLY" if connection is None else "ROLLBACK AND CHAIN"
-        if connection is None:
-            connection = await self._pool.acquire()
+        reader = self._rested()
+        if reader is None:
+            reader = _Reader(await self._pool.acquire(), tenant_id, 0.0)
+            begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+        else:
+            # AND CHAIN begins the next transaction as the last one was: read-only.
+            begin = "ROLLBACK AND CHAIN"
         try:
-            await connection.execute(f"{begin}; SET LOCAL app.tenant_id = '{tenant_id}'")
-            value = await connection.fetchval(sql, *arguments)
+            now = time.monotonic()
+            if reader.tenant_id != tenant_id or now - reader.begun > FRESH_SECONDS:
+                await reader.connection.execute(f"{begin}; SET LOCAL app.tenant_id = '{tenant_id}'")
+                reader.tenant_id, reader.begun = tenant_id, now
+            value = await reader.connection.fetchval(sql, *arguments)
         except BaseException:
-            await self._give_back(connection)
+            await self._give_back(reader)
             raise
-        self._rest(connection)
+        self._rest(reader)
         return value
 
     async def close(self) -> None:
@@ -60,22 +80,22 @@ class Readers:
         while self._leaving:
             await asyncio.wait(self._leaving)
 
-    def _rested(self) -> asyncpg.pool.PoolConnectionProxy | None:
+    def _rested(self) -> _Reader | None:
         while self._resting:
-            connection = self._resting.pop()
+            reader = self._resting.pop()
             self._unused = min(self._unused, len(self._resting))
             # asyncpg takes the connection out of what it handed us when it is lost.
-            if connection._con is not None and not connection.is_closed():
-                return connection
-            self._end(connection)
+            if reader.connection._con is not None and not reader.connection.is_closed():
+                return reader
+            self._end(reader)
         return None
 
-    def _rest(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+    def _rest(self, reader: _Reader) -> None:
         if self._pool._queue.empty() or self._pool.is_closing():
             # Others may need the last one.
-            self._end(connection)
+            self._end(reader)
             return
-        self._resting.append(connection)
+        self._resting.append(reader)
         if self._look is None:
             self._look = asyncio.get_running_loop().call_later(REST_SECONDS, self._look_around)
 
@@ -88,18 +108,18 @@ class Readers:
 
     def _leave(self, count: int) -> None:
         leaving, self._resting = self._resting[:count], self._resting[count:]
-        for connection in leaving:
-            self._end(connection)
+        for reader in leaving:
+            self._end(reader)
 
-    def _end(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
-        task = asyncio.create_task(self._give_back(connection))
+    def _end(self, reader: _Reader) -> None:
+        task = asyncio.create_task(self._give_back(reader))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    async def _give_back(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+    async def _give_back(self, reader: _Reader) -> None:
         # One that is lost is given up by the pool, which opens another one.
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             try:
-                await connection.execute("ROLLBACK")
+                await reader.connection.execute("ROLLBACK")
             finally:
-                await self._pool.release(connection)
+                await self._pool.release(reader.connection)

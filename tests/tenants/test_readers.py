@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -9,6 +10,7 @@ import pytest
 
 from tenants.database import Database
 from tenants.provisioning import District
+from tenants.readers import FRESH_SECONDS
 from tests.conftest import MakeTenant
 
 pytestmark = pytest.mark.anyio
@@ -70,9 +72,21 @@ async def test_a_connection_rests_and_then_goes_back(own: Database, db: Database
     assert await own.read(tenant.id, "SELECT 3") == 3
 
 
-async def test_no_time_of_an_earlier_read_is_kept(own: Database, tenant: District) -> None:
-    first, second = [await own.read(tenant.id, "SELECT now()") for _ in range(2)]
-    assert first < second
+async def test_reads_go_on_with_one_transaction_for_some_milliseconds(own: Database, tenant: District) -> None:
+    told = [await own.read(tenant.id, "SELECT clock_timestamp() - now()") for _ in range(300)]
+    assert max(told) < timedelta(seconds=FRESH_SECONDS + 0.5), "no time of long ago is kept"
+    assert len({await own.read(tenant.id, "SELECT now()") for _ in range(20)}) < 20, "not each has its own"
+    await asyncio.sleep(FRESH_SECONDS)
+    first = await own.read(tenant.id, "SELECT now()")
+    await asyncio.sleep(FRESH_SECONDS)
+    assert first < await own.read(tenant.id, "SELECT now()")
+
+
+async def test_a_read_sees_what_was_committed_before_it(own: Database, db: Database, tenant: District) -> None:
+    for number in range(50):
+        async with db.transaction(tenant.id) as tx:
+            await tx.execute("UPDATE tenants SET name = $2 WHERE tenant_id = $1", tx.tenant_id, f"第{number}次")
+        assert await own.read(tenant.id, "SELECT name FROM tenants") == f"第{number}次"
 
 
 async def test_the_last_free_connection_does_not_rest(own: Database, tenant: District) -> None:
@@ -104,8 +118,8 @@ async def test_a_connection_that_was_ended_while_it_rested_is_not_used(
     own: Database, owner_url: str, tenant: District
 ) -> None:
     await own.read(tenant.id, "SELECT 1")
-    (connection,) = own._readers._resting
-    connection.terminate()
+    (reader,) = own._readers._resting
+    reader.connection.terminate()
     assert await own.read(tenant.id, SEEN) == [tenant.id]
 
 
