@@ -1,6 +1,9 @@
 """Documents are parsed and validated once, bounded by bytes, and refused with numbers where they ask for too much."""
 
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -23,6 +26,18 @@ def engine() -> Engine:
 @pytest.fixture
 def documents(engine: Engine) -> Documents:
     return Documents(engine.core, LIMITS, 10_000_000)
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """In less than half a second of the processor; the collection of what other tests left behind does not count."""
+    gc.disable()
+    began = time.thread_time()
+    try:
+        yield
+    finally:
+        gc.enable()
+    assert time.thread_time() - began < 0.5
 
 
 def refused(documents: Documents, text: str) -> list[dict[str, Any]]:
@@ -89,9 +104,8 @@ def test_faults_are_told_in_the_language_of_each_caller(documents: Documents) ->
 
 @pytest.mark.parametrize("levels", [18, 22, 200])
 def test_doubling_fragments_are_measured_in_milliseconds(documents: Documents, levels: int) -> None:
-    began = time.thread_time()
-    told = excess(documents, doubling(levels))
-    assert time.thread_time() - began < 0.5
+    with quickly():
+        told = excess(documents, doubling(levels))
     assert told["fields"] == (min(2**levels, 10**9), LIMITS.fields)
 
 
@@ -147,9 +161,9 @@ def test_one_field_again_and_again_would_be_compared_in_pairs(documents: Documen
     ],
 )
 def test_what_only_validation_understands_is_left_to_it(documents: Documents, text: str) -> None:
-    began = time.thread_time()
-    assert {error["extensions"]["code"] for error in refused(documents, text)} == {"GRAPHQL_VALIDATION_FAILED"}
-    assert time.thread_time() - began < 0.5
+    with quickly():
+        found = refused(documents, text)
+    assert {error["extensions"]["code"] for error in found} == {"GRAPHQL_VALIDATION_FAILED"}
 
 
 def test_validation_tells_where(documents: Documents) -> None:

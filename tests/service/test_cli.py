@@ -135,7 +135,7 @@ def test_unusable_settings_end_with_2_and_are_all_named(process: Kaoping, monkey
     [
         (["tenant", "list"], "KAOPING_DATABASE_OWNER_URL", "127.0.0.1", "Connection refused"),
         (["migrate"], "KAOPING_DATABASE_OWNER_URL", "nowhere.invalid", "not known|No address|Temporary failure"),
-        (["serve", "--port", "0"], "KAOPING_DATABASE_URL", "localhost", "Connection refused"),
+        (["serve", "--port", "0"], "KAOPING_DATABASE_URL", "127.0.0.1", "Connection refused"),
         (["serve", "--port", "0"], "KAOPING_DATABASE_URL", "nowhere.invalid", "not known|No address|Temporary failure"),
         (["demo", "--once"], "KAOPING_DATABASE_OWNER_URL", "127.0.0.1", "Connection refused"),
         (["worker"], "KAOPING_DATABASE_URL", "127.0.0.1", "Connection refused"),
