@@ -83,7 +83,10 @@ async def _steered(tx: Transaction, actor: Actor, text: str) -> asyncpg.Record:
 
 
 def _sees(actor: Actor, kind: str) -> bool:
-    seen_by = KINDS[kind].seen_by if kind in KINDS else None
+    if kind not in KINDS:
+        # Whoever steers it has to see it.
+        return actor.sees_all or actor.holds_at_root(Role.ADMINISTRATOR)
+    seen_by = KINDS[kind].seen_by
     return actor.sees_all if seen_by is None else actor.holds_at_root(*seen_by)
 
 

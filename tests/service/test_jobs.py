@@ -344,6 +344,18 @@ async def test_who_may_steer_a_job(db: Database, tenant: District, make_tenant: 
         await jobs.cancel(tx, organiser(tenant), job_id=text)
 
 
+async def test_an_administrator_steers_what_the_program_does_not_know(db: Database, tenant: District) -> None:
+    job_id = await ask(db, tenant)
+    await change(db, tenant, job_id, "kind = 'NEW', state = 'FAILED'")
+    for role, refusal in ((Role.ORGANISER, AccessDenied), (Role.SECRETARY, NotFound)):
+        with pytest.raises(refusal):
+            async with db.transaction(tenant.id) as tx:
+                await jobs.retry(tx, organiser(tenant, role=role), job_id=encode_id("Job", job_id))
+    async with db.transaction(tenant.id) as tx:
+        await jobs.retry(tx, organiser(tenant, role=Role.ADMINISTRATOR), job_id=encode_id("Job", job_id))
+    assert (await row(db, tenant, job_id))["state"] == "QUEUED"
+
+
 async def test_each_visible_change_raises_the_counter(db: Database, tenant: District) -> None:
     job_id = await ask(db, tenant)
     seen = [(await row(db, tenant, job_id))["change_seq"]]
