@@ -230,14 +230,17 @@ class Stand:
         assert all(worker.lives for worker in self.workers)
         return found
 
-    async def revive(self, tenants: Sequence[District]) -> int:
-        """Retry what gave up because its workers died three times, as people would; how many there were."""
+    async def revive(self, tenants: Sequence[District], *, but: Sequence[str] = ()) -> int:
+        """Retry what gave up because its workers died three times, as people would; how many there were.
+
+        Keys in `but` are of jobs that are meant to give up.
+        """
         count = 0
         for tenant in tenants:
             # Kinds that the program does not know are an administrator's.
             administrator = organiser(tenant, role=Role.ADMINISTRATOR)
             for row in await self.rows(tenant):
-                if row["state"] == "FAILED":
+                if row["state"] == "FAILED" and row["dedupe_key"] not in but:
                     assert "went away" in row["last_error"] or "not available" in row["last_error"], dict(row)
                     async with self.db.transaction(tenant.id) as tx:
                         await jobs.retry(tx, administrator, job_id=encode_id("Job", row["id"]))

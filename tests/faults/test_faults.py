@@ -122,6 +122,9 @@ async def test_a_job_that_always_raises_one_that_exits_and_one_that_blocks(stand
     while any(row["state"] in ("QUEUED", "RUNNING") for row in await stand.rows(tenant)):
         assert time.monotonic() - begun < 90
         await asyncio.sleep(0.2)
+    # One that stood beside the one that exits, three times over, gave up as well.
+    while await stand.revive([tenant], but=list(bad)):
+        await stand.settled([tenant])
     replacing.cancel()
     rows = {row["dedupe_key"]: row for row in await stand.rows(tenant)}
     assert (rows["raises"]["state"], rows["raises"]["attempts"] - rows["raises"]["crashes"]) == ("FAILED", 3)
