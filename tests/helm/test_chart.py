@@ -234,6 +234,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("a tag in the repository", {"image": {"repository": "r.example/kaoping:1.2"}}, "repository"),
     ("an address as the repository", {"image": {"repository": "https://r.example/kaoping"}}, "repository"),
     ("no level of the log", {"settings": {"KAOPING_LOG_LEVEL": "shout"}}, "KAOPING_LOG_LEVEL"),
+    (
+        "a password in a toleration",
+        {"api": {"tolerations": [{"key": "password", "operator": "Equal", "value": "hunter22"}]}},
+        "tolerations",
+    ),
     ("a password by its short name", {"api": {"podAnnotations": {"db-pwd": "hunter22"}}}, "db-pwd"),
     ("credentials", {"service": {"annotations": {"x/credentials": "hunter22"}}}, "credentials"),
     ("a password in JSON", {"api": {"podAnnotations": {"x/y": '{"password": "hunter22"}'}}}, "podAnnotations"),
