@@ -76,6 +76,7 @@ from schema.declarations import (
     Table,
     Variants,
 )
+from schema.inputs import from_input
 from schema.keyset import Key
 from schema.registry import register, registered
 from schema.resolvers import resolved
@@ -529,6 +530,7 @@ def _input(cls: type[T], *, one_of: bool = False) -> type[T]:
             attribute.default = UNSET if attribute.metadata.get(CLEARABLE) else None
             attribute.default_value = UNSET
     made = strawberry.input(cls, description=_words(cls), one_of=one_of)
+    made.__strawberry_definition__.from_input = from_input  # type: ignore[attr-defined]  # made above
     register(made)
     return made
 
