@@ -51,7 +51,7 @@ from service import idempotency
 from service.access import Actor, Role, forbidden, reread
 from service.errors import IdempotencyRefused, KaopingError, NotFound, Path, Unavailable, unauthenticated
 from service.idempotency import AlreadyDone, Claim
-from tenants.database import Transaction
+from tenants.database import LAG_SECONDS, Transaction
 
 Outcome = Mapping[str, Any]
 """Field of the success → UUID of a row, list of them, or a plain value."""
@@ -242,7 +242,7 @@ async def _write(
     context: Context, actor: Actor, field: MutationField, given: Any, wanted: RowsWanted | None
 ) -> _Written:
     try:
-        async with context.db.transaction(actor.tenant_id) as tx:
+        async with context.db.transaction(actor.tenant_id, lag_seconds=LAG_SECONDS) as tx:
             if field.claims:
                 return await _claimed(context, tx, actor, field, given, wanted)
             if context.held:

@@ -48,14 +48,10 @@ Deliver = Callable[[Transaction, Sequence[Event]], Awaitable[None]]
 """Tells a reader of events, in their order. It raises where that failed: the same events are told again later."""
 
 
-def place(source: str = "") -> str:
-    """SQL that gives the number of the next event, for the row of `source` (FROM …); its lock is held until the commit.
-
-    Its parameter `:tenant` has a name (see `tenants.statements`).
-    """
-    return f"""
-    INSERT INTO outbox_heads AS oh (tenant_id, sequence) SELECT :tenant::uuid, 1 {source}
+PLACE: Final = """
+    INSERT INTO outbox_heads AS oh (tenant_id, sequence) VALUES (:tenant, 1)
     ON CONFLICT (tenant_id) DO UPDATE SET sequence = oh.sequence + 1 RETURNING sequence"""
+"""SQL that gives the number of the next event; its lock is held until the commit, and taken with it, before others."""
 
 
 def cycle_ids(keys: Iterable[UUID]) -> dict[str, UUID]:
@@ -71,8 +67,8 @@ def spell(ids: Mapping[str, UUID]) -> str:
 async def write(
     tx: Transaction, kind: str, *, subject: tuple[str, UUID], ids: Mapping[str, UUID] | None = None
 ) -> None:
-    """Write an event that is not in the audit. It takes the lock of the tenant's head: last, or before rows of jobs."""
-    await tx.fetch(
+    """Write an event that is not in the audit, with the commit."""
+    await tx.at_commit(
         *bound(
             _WRITE,
             {
@@ -88,7 +84,7 @@ async def write(
 
 
 _WRITE = f"""
-WITH place AS ({place()})
+WITH place AS ({PLACE})
 INSERT INTO outbox_events (tenant_id, id, sequence, at, kind, subject_type, subject_id, ids)
 SELECT :tenant, :id, sequence, now(), :kind, :type, :subject, :ids::jsonb FROM place"""
 

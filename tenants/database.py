@@ -6,11 +6,12 @@ outside such a transaction. One of them is one mutation field, one command or on
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Final, Literal, Protocol, Self
 from uuid import UUID
 
 import asyncpg
@@ -18,9 +19,16 @@ from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 
 from tenants.config import tortoise_config
-from tenants.readers import Readers
+from tenants.resting import Resting, binding
+from tenants.statements import literal
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
+
+LAG_SECONDS: Final = 0.005
+"""How far in the past now() may be at the beginning of a read or a mutation, where others came just before it."""
+
+COMMITTING: Final = "/* COMMIT */"
+"""How the message begins that commits. It has values in its text, and is told to an observer without them."""
 
 # A savepoint would leak its SET LOCAL outward, so a transaction of another tenant must not begin inside one.
 _bound: ContextVar[UUID | None] = ContextVar("bound_tenant", default=None)
@@ -50,11 +58,21 @@ class Transaction:
         self.tenant_id = tenant_id
         self.connection = connection
         self.announcements: list[object] = []
+        self.last: list[str] = []
+        """Statements that go with the COMMIT."""
         self._client = client
 
     def announce(self, what: object) -> None:
         """Something for the database's `announced`, told once this transaction has committed, and only then."""
         self.announcements.append(what)
+
+    async def at_commit(self, sql: str, *arguments: str | UUID | Sequence[str] | None) -> None:
+        """Have a statement run with the COMMIT, in one message with it, after those that were given before.
+
+        What all of a tenant's changes lock is locked here: nobody waits for a turn of this program then.
+        """
+        name = await self.connection.named(sql)
+        self.last.append(f"EXECUTE {name} ({', '.join(map(literal, arguments))})")
 
     @cached_property
     def orm(self) -> TransactionWrapper:
@@ -145,16 +163,29 @@ def observe_statements(observer: Callable[[Statement], None] | None) -> None:
     _observer = observer
 
 
-class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """Spares the round trip of a reset at each release: nothing here sets session state outside a transaction."""
+class PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection that keeps statements under names.
+
+    It spares the round trip of a reset at each release: nothing here sets session state outside a transaction.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._named: dict[str, tuple[str, object]] = {}
+        """By their text: the name, and what asyncpg closes once nobody holds it."""
         if _observer is not None:
             self.add_query_logger(_observer)
 
     def get_reset_query(self) -> str:
+        """No reset."""
         return ""
+
+    async def named(self, sql: str) -> str:
+        """The name under which this connection has the statement prepared, from now on."""
+        if sql not in self._named:
+            name = f"named_{len(self._named)}"
+            self._named[sql] = name, await self.prepare(sql, name=name)
+        return self._named[sql][0]
 
 
 @dataclass(frozen=True)
@@ -180,7 +211,7 @@ class Database:
         self.wakeups: object | None = None
         """Who hears of changes that others commit, where somebody does (service.wakeups)."""
         self._client = client
-        self._readers = Readers(self.pool)
+        self._resting = Resting(self.pool)
 
     @classmethod
     async def connect(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> Self:
@@ -195,7 +226,7 @@ class Database:
             await Tortoise.init(config=config, _enable_global_fallback=True)
         # A client of our own, not Tortoise's global one: connections are handed on as arguments, never looked up.
         client = AsyncpgDBClient(connection_name="default", **config["connections"]["default"]["credentials"])
-        client.connection_class = _PlainConnection
+        client.connection_class = PlainConnection
         await client.create_connection(with_db=True)
         database = cls(client)
         try:
@@ -211,38 +242,44 @@ class Database:
         """How the connections are used at this moment."""
         # asyncpg tells all but who waits: those stand before the queue of its connections.
         waiting = sum(not getter.done() for getter in self.pool._queue._getters)
-        idle = self.pool.get_idle_size() + self._readers.resting
+        idle = self.pool.get_idle_size() + self._resting.count
         return PoolUse(self.pool.get_size(), idle, waiting, self.pool.get_max_size())
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._readers.close()
+        await self._resting.close()
         await self._client.close()
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, tenant_id: UUID, *, read_only: bool = False, isolation: Isolation = "READ COMMITTED"
+        self,
+        tenant_id: UUID,
+        *,
+        read_only: bool = False,
+        isolation: Isolation = "READ COMMITTED",
+        lag_seconds: float = 0.0,
     ) -> AsyncIterator[Transaction]:
-        """A transaction bound to the tenant: commits at the end, rolls back on any exception."""
+        """A transaction bound to the tenant: commits at the end, rolls back on any exception.
+
+        Its now() may be `lag_seconds` in the past at its beginning: it may go on with what another's commit has begun.
+        """
         if _bound.get() is not None:
             raise RuntimeError("A tenant's transaction cannot begin inside another one.")
-        # Parsed as a UUID by its type: SET takes no bind parameters.
-        token = _bound.set(UUID(str(tenant_id)))
+        token = _bound.set(tenant_id)
         try:
-            async with self.pool.acquire() as connection:
-                # In one round trip: asyncpg's own transactions would take two.
-                mode = f"ISOLATION LEVEL {isolation} {'READ ONLY' if read_only else 'READ WRITE'}"
-                tx = Transaction(tenant_id, connection, self._client)
-                try:
-                    await connection.execute(f"BEGIN {mode}; SET LOCAL app.tenant_id = '{_bound.get()}'")
-                    yield tx
-                except BaseException:
-                    if not connection.is_closed():
-                        await connection.execute("ROLLBACK")
-                    raise
-                # PostgreSQL answers the end of a failed transaction with ROLLBACK, and no error.
-                if await connection.execute("COMMIT") != "COMMIT":
-                    raise RuntimeError("A transaction that had failed was to be committed.")
+            mode = f"{isolation} {'READ ONLY' if read_only else 'READ WRITE'}"
+            held = await self._resting.take(tenant_id, mode, lag_seconds=lag_seconds)
+            tx = Transaction(tenant_id, held.connection, self._client)
+            try:
+                yield tx
+                # The first is refused in a transaction that has failed, of which a COMMIT would say nothing.
+                bind, held.begun = binding(tenant_id), time.monotonic()
+                statements = "; ".join((bind, *tx.last, "COMMIT AND CHAIN", bind))
+                await held.connection.execute(f"{COMMITTING} {statements}")
+            except BaseException:
+                await self._resting.give_back(held)
+                raise
+            self._resting.rest(held)
         finally:
             _bound.reset(token)
         if tx.announcements and self.announced is not None:
@@ -255,10 +292,16 @@ class Database:
     async def read(self, tenant_id: UUID, sql: str, *arguments: Any) -> Any:
         """What one statement gives in its first row and column, in a read-only transaction of the tenant.
 
-        The quickest way to a single read: two round trips, of which the first begins and binds, and is spared where a
-        read of the tenant has just begun one.
+        The quickest way to a single read: what ends it is not waited for.
         """
-        return await self._readers.read(tenant_id, sql, arguments)
+        held = await self._resting.take(tenant_id, "READ COMMITTED READ ONLY", lag_seconds=LAG_SECONDS)
+        try:
+            value = await held.connection.fetchval(sql, *arguments)
+        except BaseException:
+            await self._resting.give_back(held)
+            raise
+        self._resting.rest(held)
+        return value
 
     @contextlib.asynccontextmanager
     async def dispatching(self) -> AsyncIterator[asyncpg.Connection]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import asyncpg
 
-from tenants.database import Transaction
+from tenants.database import PlainConnection, Transaction
 from tenants.ids import uuid7
 
 GENESIS = "0" * 64
@@ -95,7 +95,10 @@ async def owner_transaction(owner_url: str, *, code: str) -> AsyncIterator[Trans
         if tenant_id is None:
             raise ProvisioningError(f"There is no district with the code {code}.")
         await connection.execute(f"SET LOCAL app.tenant_id = '{tenant_id}'")
-        yield Transaction(tenant_id, connection)
+        tx = Transaction(tenant_id, connection)
+        yield tx
+        for statement in tx.last:
+            await connection.execute(statement)
 
 
 async def set_status(tx: Transaction, status: str) -> tuple[District, District]:
@@ -171,7 +174,7 @@ def _issuer(row: asyncpg.Record) -> Issuer | None:
 @contextlib.asynccontextmanager
 async def _owner(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
     """One transaction as the owner, whom forced row-level security binds as well."""
-    connection: asyncpg.Connection = await asyncpg.connect(owner_url)
+    connection: asyncpg.Connection = await asyncpg.connect(owner_url, connection_class=PlainConnection)
     try:
         async with connection.transaction():
             await connection.execute("SET LOCAL ROLE kp_owner")

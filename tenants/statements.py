@@ -1,13 +1,14 @@
-"""SQL whose parameters have names (具名参数): for statements that are put together of parts.
+"""SQL whose parameters have names (具名参数), for statements that are put together of parts; and literals.
 
 PostgreSQL's parameters are numbered, so a part could not be moved into another statement. Here a part says `:name`, and
 the numbers are given when the whole is known.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 _NAME = re.compile(r"(?<![:\w]):([a-z_]+)")
 
@@ -26,3 +27,20 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     names = tuple(dict.fromkeys(_NAME.findall(sql)))
     places = {name: f"${place}" for place, name in enumerate(names, 1)}
     return _NAME.sub(lambda match: places[match[1]], sql), names
+
+
+def literal(value: str | UUID | Sequence[str] | None) -> str:
+    """A value as it is written into SQL (字面量), for EXECUTE alone, which PostgreSQL gives no parameters.
+
+    The server reads it by `standard_conforming_strings`, on since PostgreSQL 9.1. Raises ValueError for a text with
+    U+0000, which would end the message.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, UUID):
+        return f"'{value}'"
+    if not isinstance(value, str):
+        return f"ARRAY[{', '.join(map(literal, value))}]::text[]"
+    if "\x00" in value:
+        raise ValueError("PostgreSQL keeps no text with U+0000.")
+    return "'" + value.replace("'", "''") + "'"

@@ -150,7 +150,6 @@ async def succeed(tx: Transaction, claimed: Claim, *, units_total: int = 0) -> N
 
     Raises FenceLost where another has taken over, and Stopped where a cancellation came first.
     """
-    await _tell(tx, claimed)
     row = await tx.fetchrow(
         _END + " AND NOT cancel_requested RETURNING state = 'QUEUED' AND run_at <= now() AS due",
         *_key(claimed),
@@ -165,13 +164,11 @@ async def succeed(tx: Transaction, claimed: Claim, *, units_total: int = 0) -> N
             *_key(claimed),
         )
         raise Stopped if wanted else FenceLost
-    if row["due"]:
-        tx.announce(Due(claimed.job_id))
+    await _tell(tx, claimed, due=row["due"])
 
 
 async def end(tx: Transaction, claimed: Claim, state: str, error: Text | None) -> bool:
     """Mark the attempt as FAILED or CANCELLED; False, and nothing happens, where it is no longer this attempt's."""
-    await _tell(tx, claimed)
     row = await tx.fetchrow(
         _END + " RETURNING state = 'QUEUED' AND run_at <= now() AS due",
         *_key(claimed),
@@ -180,8 +177,8 @@ async def end(tx: Transaction, claimed: Claim, state: str, error: Text | None) -
         error_json(error) if error else None,
         0,
     )
-    if row is not None and row["due"]:
-        tx.announce(Due(claimed.job_id))
+    if row is not None:
+        await _tell(tx, claimed, due=row["due"])
     return row is not None
 
 
@@ -227,8 +224,10 @@ async def give_back(tx: Transaction, claimed: Claim) -> bool:
     return given is not None
 
 
-async def _tell(tx: Transaction, claimed: Claim) -> None:
-    """Before the row, since changes on record lock in this order too; where it turns out untrue, nobody is misled."""
+async def _tell(tx: Transaction, claimed: Claim, *, due: bool) -> None:
+    """Tell that the attempt has ended; and where the job is `due` again, who waits for work."""
+    if due:
+        tx.announce(Due(claimed.job_id))
     about = {"subjectId": claimed.subject_id} if claimed.subject_id is not None else {}
     await outbox.write(tx, "jobEnded", subject=("Job", claimed.job_id), ids=about)
 

@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -72,13 +71,11 @@ async def save_entries(
         for task_id, entry, note, reason in zip(task_ids, entries, notes, reasons, strict=True)
         if (value := value_of(entry.content)) is not None
     ]
-    event = _event(tx, actor, drafts)
     rows: dict[UUID, asyncpg.Record] = {}
     began = time.monotonic()
     for _ in range(2):
         if len(drafts) == len(entries):
-            single = event if len(drafts) == 1 else None
-            written = await write_drafts(tx, actor, drafts, claim=claim, event=single)
+            written = await write_drafts(tx, actor, drafts, claim=claim)
             rows = {row["task_id"]: row for row in written}
         if len(rows) == len(entries):
             break
@@ -93,15 +90,13 @@ async def save_entries(
         read_value(check, (*at, "content"), entry.content, PinnedItem.of(row))
     check.done()
 
-    checked = any(row["checked"] for row in saved)
-    if checked:
+    if any(row["checked"] for row in saved):
         await findings.refresh(tx, saved)
-    if checked or len(saved) > 1:
-        await audit.append_values(tx, event, subject=_subject(saved))
+    await _record(tx, actor, drafts, saved)
     return saved
 
 
-def _event(tx: Transaction, actor: Actor, drafts: Sequence[Draft]) -> dict[str, Any]:
+async def _record(tx: Transaction, actor: Actor, drafts: Sequence[Draft], saved: Sequence[asyncpg.Record]) -> None:
     # Values stay out of the audit: drafts are for the side that fills them. The digest proves which ones were meant.
     rows = [
         [
@@ -112,10 +107,11 @@ def _event(tx: Transaction, actor: Actor, drafts: Sequence[Draft]) -> dict[str, 
         ]
         for draft in drafts
     ]
-    return audit.values(
+    await audit.append(
+        tx,
         actor,
         "saveEntries",
-        tenant_id=tx.tenant_id,
+        subject=_subject(saved),
         summary=Text(zh=f"保存填报值{len(drafts)}项", en=f"Saved {len(drafts)} value(s)"),
         facts={"count": len(drafts), "digest": digest_of(rows)},
     )

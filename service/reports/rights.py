@@ -285,6 +285,12 @@ LOCKS = {
 }
 """Reasons by name; TASK_LOCK tells which one holds."""
 
+_CYCLE_OVER = only(
+    "over",
+    f"""NOT EXISTS (SELECT 1 FROM cycles xy WHERE xy.tenant_id = {{tenant}} AND xy.id = {{t}}.cycle_id
+        AND xy.state IN {FILLING_STATES})""",
+)
+
 TASK_LOCK = f"""CASE
     WHEN {{t}}.filler = 'SYSTEM' THEN 'SYSTEM'
     WHEN {{t}}.filler = 'UNIT' AND NOT {FILLS_AS_UNIT} THEN 'NOT_SECRETARY'
@@ -293,8 +299,7 @@ TASK_LOCK = f"""CASE
     WHEN {{t}}.filler = 'UNIT' AND EXISTS (SELECT 1 FROM cycle_units xc
         JOIN org_units xu ON xu.tenant_id = xc.tenant_id AND xu.id = xc.unit_id
         WHERE xc.tenant_id = {{tenant}} AND xc.id = {{t}}.cycle_unit_id AND xu.valid_to < {{today}}) THEN 'UNIT_CLOSED'
-    WHEN NOT EXISTS (SELECT 1 FROM cycles xy WHERE xy.tenant_id = {{tenant}} AND xy.id = {{t}}.cycle_id
-        AND xy.state IN {FILLING_STATES}) THEN 'CYCLE_OVER'
+    WHEN {_CYCLE_OVER} THEN 'CYCLE_OVER'
     WHEN {{t}}.state IN ('SUBMITTED', 'SETTLED') THEN {{t}}.state
     WHEN {{t}}.closes_at <= now() THEN 'CLOSED'
     END"""

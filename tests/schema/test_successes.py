@@ -18,7 +18,7 @@ from service import idempotency, reports
 from service.access import Actor, Role
 from service.ids import encode_id
 from service.settings import Settings
-from tenants.database import Database, Statement, observe_statements
+from tenants.database import COMMITTING, Database, Statement, observe_statements
 from tenants.provisioning import District
 from tests.factories import OpenCycle, open_cycle
 
@@ -115,12 +115,16 @@ async def test_columns_alone_need_no_second_transaction(cycle: OpenCycle, settin
             answer = await ask(db, settings, secretary, document, input=inputs, yes=True)
             assert "code" not in answer, answer
             version = (version or 0) + 1
+            # asyncpg tells of a statement a moment later.
+            await asyncio.sleep(0)
+            # What begins may be spared; asyncpg asks a new connection once what types it has.
+            asked = [sql for sql in sent if "tenant_id" in sql and "BEGIN ISOLATION" not in sql]
             if document in AT_ONCE:
-                # asyncpg asks a new connection once what types it has.
-                begin, one = (sql for sql in sent if "tenant_id" in sql)
-                assert (begin[:5], "INSERT INTO entries" in one, sent[-1]) == ("BEGIN", True, "COMMIT"), document
+                one, commit = asked
+                assert "INSERT INTO entries" in one, document
+                assert commit.startswith(COMMITTING), document
             else:
-                assert sum(sql.startswith("BEGIN") for sql in sent) == 2, document
+                assert len(asked) > 2, document
     finally:
         await db.close()
 

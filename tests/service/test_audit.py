@@ -61,4 +61,5 @@ async def test_a_change_that_is_taken_back_leaves_no_event_and_no_gap(db: Databa
             raise ZeroDivisionError
     async with db.transaction(tenant.id) as tx:
         await audit.append(tx, system_actor(tenant.id), "test", subject=None, summary=summary)
+    async with db.transaction(tenant.id) as tx:
         assert await tx.fetch("SELECT sequence FROM audit_events WHERE tenant_id = $1", tenant.id) == [(1,)]

@@ -53,6 +53,7 @@ async def test_an_event_stands_and_falls_with_its_change(db: Database, tenant: D
             raise ZeroDivisionError
     async with db.transaction(tenant.id) as tx:
         await outbox.write(tx, "told", subject=("Tenant", tenant.id))
+    async with db.transaction(tenant.id) as tx:
         rows = await tx.fetch("SELECT * FROM outbox_events WHERE tenant_id = $1 ORDER BY sequence", tenant.id)
         recorded = await tx.fetch(
             "SELECT id, action FROM audit_events WHERE tenant_id = $1 ORDER BY sequence", tenant.id

@@ -1,6 +1,7 @@
 """Tenant-bound transactions: what one tenant writes, no other can see, change or point to."""
 
 import asyncio
+import contextlib
 
 import asyncpg
 import pytest
@@ -9,6 +10,7 @@ from tenants.database import Database, UnsafeRole
 from tenants.ids import uuid7, uuid7s
 from tenants.models import OrgUnit
 from tenants.provisioning import District
+from tenants.statements import literal
 from tests.conftest import MakeTenant
 
 pytestmark = pytest.mark.anyio
@@ -108,6 +110,66 @@ async def test_an_exception_takes_everything_back(db: Database, tenant: District
             raise ZeroDivisionError
     async with db.transaction(tenant.id) as tx:
         assert await tx.fetch("SELECT FROM categories") == []
+
+
+async def names(db: Database, tenant: District) -> list[str]:
+    """Names of the tenant's categories, in order."""
+    async with db.transaction(tenant.id, read_only=True) as tx:
+        return [row["name"] for row in await tx.fetch("SELECT name FROM categories ORDER BY position")]
+
+
+ADD = """INSERT INTO categories (tenant_id, id, code, name, position)
+    SELECT $1, $2, $3, $4, count(*) FROM categories WHERE tenant_id = $1"""
+
+
+async def test_what_goes_with_the_commit_runs_in_order_and_not_before(db: Database, tenant: District) -> None:
+    async with db.transaction(tenant.id) as tx:
+        for name in ("第一", "第二"):
+            await tx.at_commit(ADD, tenant.id, uuid7(), name, name)
+        assert await tx.fetch("SELECT FROM categories") == []
+    assert await names(db, tenant) == ["第一", "第二"]
+    with pytest.raises(ZeroDivisionError):
+        async with db.transaction(tenant.id) as tx:
+            await tx.at_commit(ADD, tenant.id, uuid7(), "c", "c")
+            raise ZeroDivisionError
+    assert await names(db, tenant) == ["第一", "第二"]
+
+
+async def test_what_fails_with_the_commit_takes_everything_back(db: Database, tenant: District) -> None:
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with db.transaction(tenant.id) as tx:
+            await tx.execute(ADD, tenant.id, uuid7(), "a", "a")
+            await tx.at_commit(ADD, tenant.id, uuid7(), "b", "b")
+            await tx.at_commit(ADD, tenant.id, uuid7(), "a", "again")
+    assert await names(db, tenant) == []
+
+
+async def test_a_transaction_that_has_failed_is_not_committed(db: Database, tenant: District) -> None:
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        async with db.transaction(tenant.id) as tx:
+            await tx.execute(ADD, tenant.id, uuid7(), "a", "a")
+            with contextlib.suppress(asyncpg.UniqueViolationError):
+                await tx.execute(ADD, tenant.id, uuid7(), "a", "again")
+    assert await names(db, tenant) == []
+
+
+EVERY = "".join(chr(each) for each in range(1, 0x11000) if not 0xD800 <= each < 0xE000)
+"""Characters, all that a text may have beside the rarest planes."""
+
+
+@pytest.mark.parametrize("text", ["", "'", "''; DROP TABLE categories; --", "\\'", "a\\", "$1 %s", "E'\\n'", EVERY * 2])
+async def test_a_literal_is_the_text_itself(db: Database, tenant: District, text: str) -> None:
+    async with db.transaction(tenant.id) as tx:
+        one, many = literal(text), literal([text, text])
+        assert await tx.fetchrow(f"SELECT {one} AS one, {many} AS many") == (text, [text, text])
+        await tx.at_commit("UPDATE tenants SET name = $2 WHERE tenant_id = $1", tenant.id, text)
+    async with db.transaction(tenant.id) as tx:
+        assert await tx.fetchval("SELECT name FROM tenants") == text
+
+
+def test_no_literal_ends_the_message() -> None:
+    with pytest.raises(ValueError, match="0000"):
+        literal("a\x00b")
 
 
 async def test_a_reading_snapshot_stays_the_same_until_it_is_closed(db: Database, tenant: District) -> None:

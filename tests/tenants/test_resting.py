@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from contextvars import Context
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from tenants.database import Database
+from tenants.database import LAG_SECONDS, Database
 from tenants.provisioning import District
-from tenants.readers import FRESH_SECONDS
 from tests.conftest import MakeTenant
 
 pytestmark = pytest.mark.anyio
@@ -74,12 +75,70 @@ async def test_a_connection_rests_and_then_goes_back(own: Database, db: Database
 
 async def test_reads_go_on_with_one_transaction_for_some_milliseconds(own: Database, tenant: District) -> None:
     told = [await own.read(tenant.id, "SELECT clock_timestamp() - now()") for _ in range(300)]
-    assert max(told) < timedelta(seconds=FRESH_SECONDS + 0.5), "no time of long ago is kept"
+    assert max(told) < timedelta(seconds=LAG_SECONDS + 0.5), "no time of long ago is kept"
     assert len({await own.read(tenant.id, "SELECT now()") for _ in range(20)}) < 20, "not each has its own"
-    await asyncio.sleep(FRESH_SECONDS)
+    await asyncio.sleep(LAG_SECONDS)
     first = await own.read(tenant.id, "SELECT now()")
-    await asyncio.sleep(FRESH_SECONDS)
+    await asyncio.sleep(LAG_SECONDS)
     assert first < await own.read(tenant.id, "SELECT now()")
+
+
+async def began(own: Database, tenant: District, **how: Any) -> datetime:
+    """The time by which a transaction goes."""
+    async with own.transaction(tenant.id, **how) as tx:
+        value: datetime = await tx.fetchval("SELECT now()")
+        return value
+
+
+async def test_who_may_lag_goes_on_with_what_a_commit_has_begun(own: Database, tenant: District) -> None:
+    for _ in range(20):
+        committed = await began(own, tenant)
+        own_time = await began(own, tenant)
+        lagging = await began(own, tenant, lag_seconds=1.0)
+        assert committed < own_time < lagging
+    sent: list[str] = []
+    async with own.transaction(tenant.id) as tx:
+        connection = tx.connection._con
+    connection.add_query_logger(lambda statement: sent.append(statement.query))
+    await began(own, tenant, lag_seconds=1.0)
+    # asyncpg tells of a statement a moment later.
+    await asyncio.sleep(0.01)
+    assert [sql.split()[0] for sql in sent] == ["SELECT", "/*"], "one message, and one for the commit"
+
+
+async def test_nothing_is_gone_on_with_in_another_mode_or_for_another_tenant(
+    own: Database, make_tenant: MakeTenant
+) -> None:
+    ours, theirs = await make_tenant(), await make_tenant()
+    for _ in range(5):
+        for tenant in (ours, theirs):
+            for read_only in (True, False):
+                for isolation in ("read committed", "repeatable read"):
+                    level: Any = isolation.upper()
+                    async with own.transaction(tenant.id, read_only=read_only, isolation=level, lag_seconds=1.0) as tx:
+                        said = await tx.fetchrow(f"SELECT ({SEEN}), ({MODE}), current_setting('transaction_isolation')")
+                    assert said == ([tenant.id], "on" if read_only else "off", isolation)
+    assert own.use().size == 1
+
+
+async def test_a_snapshot_is_of_its_own_transaction(own: Database, db: Database, tenant: District) -> None:
+    count = "SELECT count(*) FROM idempotency_keys"
+    how: Any = {"read_only": True, "isolation": "REPEATABLE READ", "lag_seconds": 1.0}
+    async with own.transaction(tenant.id, **how) as tx:
+        assert await tx.fetchval(count) == 0
+
+        async def add() -> None:
+            async with db.transaction(tenant.id) as other:
+                await other.execute(
+                    """INSERT INTO idempotency_keys (tenant_id, actor_id, mutation, key, input_hash, outcome)
+                       VALUES ($1, $1, 'a', 'a', 'a', '{}')""",
+                    tenant.id,
+                )
+
+        await asyncio.create_task(add(), context=Context())
+        assert await tx.fetchval(count) == 0
+    async with own.transaction(tenant.id, **how) as tx:
+        assert await tx.fetchval(count) == 1
 
 
 async def test_a_read_sees_what_was_committed_before_it(own: Database, db: Database, tenant: District) -> None:
@@ -118,7 +177,7 @@ async def test_a_connection_that_was_ended_while_it_rested_is_not_used(
     own: Database, owner_url: str, tenant: District
 ) -> None:
     await own.read(tenant.id, "SELECT 1")
-    (reader,) = own._readers._resting
+    (reader,) = own._resting._resting
     reader.connection.terminate()
     assert await own.read(tenant.id, SEEN) == [tenant.id]
 
