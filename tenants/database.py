@@ -272,9 +272,9 @@ class Database:
             tx = Transaction(tenant_id, held.connection, self._client)
             try:
                 yield tx
-                # The first is refused in a transaction that has failed, of which a COMMIT would say nothing.
                 bind, held.begun = binding(tenant_id), time.monotonic()
-                statements = "; ".join((bind, *tx.last, "COMMIT AND CHAIN", bind))
+                # What comes first is refused in a transaction that has failed, of which a COMMIT would say nothing.
+                statements = "; ".join((*(tx.last or (bind,)), "COMMIT AND CHAIN", bind))
                 await held.connection.execute(f"{COMMITTING} {statements}")
             except BaseException:
                 await self._resting.give_back(held)

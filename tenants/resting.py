@@ -61,7 +61,6 @@ class Resting:
 
         Whoever takes it lets it `rest`, or gives it back.
         """
-        bind = binding(tenant_id)
         now = time.monotonic()
         held = self._rested(tenant_id, mode)
         if held is None:
@@ -73,7 +72,7 @@ class Resting:
             end = "ROLLBACK; "
         try:
             held.mode, held.tenant_id, held.begun = mode, tenant_id, time.monotonic()
-            await held.connection.execute(f"{end}BEGIN ISOLATION LEVEL {mode}; {bind}")
+            await held.connection.execute(f"{end}BEGIN ISOLATION LEVEL {mode}; {binding(tenant_id)}")
         except BaseException:
             await self.give_back(held)
             raise
