@@ -87,9 +87,16 @@ VALUE_PARTS = ("option", "total", "counts", "scores", "mean")
 """Keys of a value's JSON that `value_columns` leaves out."""
 
 
-def value_columns(number: str, detail: str) -> str:
-    """SQL for the keys of `value_json` as columns; without VALUE_PARTS, nor what it takes to know who may read them."""
-    return _given(f"{_IS} AS kind, {_NUMBER} AS number, {{number}} = 1 AS yes", number, detail, "false")
+def value_columns(number: str, detail: str, item_type: str) -> str:
+    """A query of one row: the keys of `value_json` as columns; without VALUE_PARTS, nor what it takes to know who may
+    read them. A value says by itself what it is, unless it is 0 or 1: for these alone SQL for the item's type is asked.
+    """
+    return f"""(SELECT CASE WHEN {number} IN (0, 1) AND {item_type} = 'YES_NO' THEN 'YES_NO'
+            WHEN {number} IS NOT NULL THEN 'NUMBER'
+            WHEN {detail} ? 'choice' THEN 'CHOICE'
+            WHEN {detail} ? 'counts' THEN 'COUNTS'
+            WHEN {detail} ? 'scores' THEN 'SCORES' END AS kind,
+        {_NUMBER.replace("{number}", number)} AS number, {number} = 1 AS yes)"""
 
 
 def value_words(number: str, detail: str, shown: str) -> str:

@@ -95,7 +95,7 @@ def findings(where: str, finding: str) -> str:
 
 _ENTRY_VALUE = of_task("{t}.task_id", value_json("{t}.number", "{t}.detail", PARTS_SHOWN))
 
-_ENTRY_COLUMNS = of_task("{t}.task_id", value_columns("{t}.number", "{t}.detail"))
+_ENTRY_COLUMNS = value_columns("{t}.number", "{t}.detail", of_task("{t}.task_id", "si.type"))
 
 _ENTRY_WORDS = of_task("{t}.task_id", value_words("{t}.number", "{t}.detail", PARTS_SHOWN))
 

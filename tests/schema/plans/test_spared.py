@@ -1,5 +1,7 @@
 """What a plan need not ask is not asked, and changes no answer (省去的核对): rules already met, parts nobody chose."""
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -109,27 +111,40 @@ async def test_parts_that_take_long_are_made_where_they_are_chosen(
     assert len(kinds[""]) > 1
 
 
-@pytest.mark.parametrize("kind", ["NUMBER", "INTEGER", "YES_NO", "CHOICE", "COUNTS", "SCORES"])
-async def test_a_value_without_its_parts_is_the_value_but_for_them(populated: Populated, kind: str) -> None:
-    """Of every type, whether what was entered fits it or not."""
-    whole, columns = value_json("xv.number", "xv.detail", "true"), value_columns("xv.number", "xv.detail")
-    made = 0
+DETAILS = {
+    "CHOICE": {"choice": "a"},
+    "COUNTS": {"counts": {"a": 3, "b": 0}},
+    "SCORES": {"scores": ["9.5", "8"]},
+}
+FITTING = [
+    *(("NUMBER", number, None) for number in ("0", "1", "1.00", "2.50", "-1")),
+    *(("INTEGER", number, None) for number in ("0", "1", "7")),
+    *(("YES_NO", number, None) for number in ("0", "1")),
+    *((kind, None, detail) for kind, detail in DETAILS.items()),
+    *((kind, None, None) for kind in ("NUMBER", "INTEGER", "YES_NO", *DETAILS)),
+]
+"""Types with what may be entered for them, or nothing."""
+
+
+@pytest.mark.parametrize(("kind", "number", "detail"), FITTING)
+async def test_a_value_without_its_parts_is_the_value_but_for_them(
+    populated: Populated, kind: str, number: str | None, detail: dict[str, Any] | None
+) -> None:
+    whole = value_json("xv.number", "xv.detail", "true")
+    columns = value_columns("xv.number", "xv.detail", "si.type")
     async with populated.side.caller.db.transaction(populated.side.district.id, read_only=True) as tx:
-        for number in (None, "0", "1", "2.50"):
-            for detail in (None, {"choice": "a"}, {"counts": {"a": 3, "b": 0}}, {"scores": ["9.5", "8"]}):
-                row = await tx.fetchrow(
-                    f"""SELECT ({whole})::jsonb - $5::text[] AS rest, {columns}
-                        FROM (SELECT $1::text AS type, 2 AS scale, $4::jsonb AS options) si,
-                             (SELECT $2::text::numeric AS number, $3::jsonb AS detail) xv""",
-                    kind,
-                    number,
-                    None if detail is None else orjson.dumps(detail).decode(),
-                    '[{"code": "a", "name": "甲"}, {"code": "b", "name": "乙"}]',
-                    list(VALUE_PARTS),
-                )
-                assert row is not None
-                rest = None if row["rest"] is None else orjson.loads(row["rest"])
-                keys = {"NUMBER": ["number"], "YES_NO": ["yes"]}.get(row["kind"], [])
-                assert rest == (row["kind"] and {name: row[name] for name in ("kind", *keys)})
-                made += rest is not None
-    assert made > 0
+        row = await tx.fetchrow(
+            f"""SELECT ({whole})::jsonb - $5::text[] AS rest, co.*
+                FROM (SELECT $1::text AS type, 2 AS scale, $4::jsonb AS options) si,
+                     (SELECT $2::text::numeric AS number, $3::jsonb AS detail) xv, LATERAL {columns} co""",
+            kind,
+            number,
+            None if detail is None else orjson.dumps(detail).decode(),
+            '[{"code": "a", "name": "甲"}, {"code": "b", "name": "乙"}]',
+            list(VALUE_PARTS),
+        )
+    assert row is not None
+    rest = None if row["rest"] is None else orjson.loads(row["rest"])
+    keys = {"NUMBER": ["number"], "YES_NO": ["yes"]}.get(row["kind"], [])
+    assert rest == (row["kind"] and {name: row[name] for name in ("kind", *keys)})
+    assert (rest is None) == (number is None and detail is None)
