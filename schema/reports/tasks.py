@@ -215,7 +215,8 @@ class Task(Node):
     entry: "Entry | None" = relation(
         "The value; null before the first, or if hidden.",
         on={"id": "task_id"},
-        where=f"{{r}}.state = 'SUBMITTED' OR {FILLS_SIDE}",
+        # Where nothing was filled yet there is nothing to look for.
+        where=f"{{t}}.state <> 'OPEN' AND ({{r}}.state = 'SUBMITTED' OR {FILLS_SIDE})",
         seen=True,
         back=task_of("{t}.task_id"),
     )

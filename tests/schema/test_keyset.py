@@ -72,7 +72,7 @@ def test_ids_are_read_as_they_were_written(key: UUID, name: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["A", "OrgUnit", "AVeryLongNameOfATypeThatBreaksTheLine"])
+@pytest.mark.parametrize("name", ["A", "Cycle", "Report", "OrgUnit", "AVeryLongNameOfATypeThatBreaksTheLine"])
 async def test_sql_makes_the_same_ids(administrator: Caller, db: Database, name: str) -> None:
     key = UUID("01a209f4-ba63-7bf3-a78d-2d83e95e7222")
     assert administrator.actor is not None
