@@ -1,4 +1,5 @@
-"""What the command line changes of a district (租户): whether it is suspended, and its issuer. Both are on record.
+"""What the command line changes of a district (租户): that it is there, whether it is suspended, its issuer. All of it
+is on record.
 
 These are changes of the directory, which is the owner's: one transaction of the owner holds the change and its event.
 """
@@ -14,6 +15,24 @@ from tenants.provisioning import District, Issuer, owner_transaction
 
 _FIELDS = ("issuer", "audience", "subjectClaim", "tenantClaim")
 """What an issuer consists of, in the order of `Issuer`, as the record calls it."""
+
+
+async def create_district(
+    owner_url: str, *, code: str, name: str, time_zone: str, root_code: str, root_name: str
+) -> District:
+    """Make a district with the root of its tree; the first event of its audit. Raises ProvisioningError."""
+    async with provisioning.new_tenant(
+        owner_url, code=code, name=name, time_zone=time_zone, root_code=root_code, root_name=root_name
+    ) as tx:
+        await audit.append(
+            tx,
+            system_actor(tx.tenant_id),
+            "createTenant",
+            subject=("Tenant", tx.tenant_id),
+            summary=Text(f"开通租户{name}", f"The district {name} was made"),
+            changes=[Change("code", None, code), Change("name", None, name), Change("timeZone", None, time_zone)],
+        )
+        return District(tx.tenant_id, code, "ACTIVE")
 
 
 async def set_status(owner_url: str, *, code: str, status: str) -> District:

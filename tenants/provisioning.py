@@ -33,6 +33,17 @@ async def create_tenant(
     owner_url: str, *, code: str, name: str, time_zone: str, root_code: str, root_name: str
 ) -> District:
     """A new district with the root of its organisation tree. Raises ProvisioningError where the code is taken."""
+    async with new_tenant(
+        owner_url, code=code, name=name, time_zone=time_zone, root_code=root_code, root_name=root_name
+    ) as tx:
+        return District(tx.tenant_id, code, "ACTIVE")
+
+
+@contextlib.asynccontextmanager
+async def new_tenant(
+    owner_url: str, *, code: str, name: str, time_zone: str, root_code: str, root_name: str
+) -> AsyncIterator[Transaction]:
+    """The transaction of the owner that makes a district. Raises ProvisioningError where that cannot be."""
     if not code.isascii() or not code.replace("-", "").isalnum() or not 1 <= len(code) <= 63:
         raise ProvisioningError("A district's code is 1 to 63 ASCII letters, digits and hyphens.")
     if not name.strip() or not root_code.strip() or not root_name.strip():
@@ -75,7 +86,8 @@ async def create_tenant(
             tenant_id,
             unit_id,
         )
-    return District(tenant_id, code, "ACTIVE")
+        async with _transaction(tenant_id, connection) as tx:
+            yield tx
 
 
 async def list_tenants(owner_url: str) -> list[District]:
@@ -95,10 +107,17 @@ async def owner_transaction(owner_url: str, *, code: str) -> AsyncIterator[Trans
         if tenant_id is None:
             raise ProvisioningError(f"There is no district with the code {code}.")
         await connection.execute(f"SET LOCAL app.tenant_id = '{tenant_id}'")
-        tx = Transaction(tenant_id, connection)
-        yield tx
-        for statement in tx.last:
-            await connection.execute(statement)
+        async with _transaction(tenant_id, connection) as tx:
+            yield tx
+
+
+@contextlib.asynccontextmanager
+async def _transaction(tenant_id: UUID, connection: asyncpg.Connection) -> AsyncIterator[Transaction]:
+    """What the connection is in, with what goes with the commit at its end."""
+    tx = Transaction(tenant_id, connection)
+    yield tx
+    for statement in tx.last:
+        await connection.execute(statement)
 
 
 async def set_status(tx: Transaction, status: str) -> tuple[District, District]:

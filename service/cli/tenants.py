@@ -17,10 +17,10 @@ from service.cli.common import (
     running,
 )
 from service.cli.issuers import issuer_group
-from service.districts import set_status
+from service.districts import create_district, set_status
 from service.settings import Settings
 from tenants.migrate import migrate, roles_sql
-from tenants.provisioning import District, create_tenant, list_tenants
+from tenants.provisioning import District, list_tenants
 
 
 @click.command("migrate")
@@ -99,7 +99,7 @@ def create_command(
     """
     with running(Settings.read(needs=["database_owner_url"], signs=False, data=data)) as settings:
         district = run(
-            lambda: create_tenant(
+            lambda: create_district(
                 owner_url(settings),
                 code=code,
                 name=name,

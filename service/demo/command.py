@@ -28,6 +28,7 @@ from service.demo.client import RefusedError, UnreachableError
 from service.demo.district import ROOT_CODE, ROOT_NAME, TENANT_CODE, TENANT_NAME, TIME_ZONE
 from service.demo.runner import run_demo
 from service.demo.session import DemoError
+from service.districts import create_district
 from service.scoring.text import Text
 from service.settings import Settings
 from tenants import provisioning
@@ -216,7 +217,7 @@ async def _prepare(settings: Settings, printer: Printer) -> None:
         if TENANT_CODE in {district.code for district in await provisioning.list_tenants(owner)}:
             step.note = printer.say(Text("已存在", "there already"))
             return
-        await provisioning.create_tenant(
+        await create_district(
             owner,
             code=TENANT_CODE,
             name=TENANT_NAME,

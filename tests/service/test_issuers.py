@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from service import issuers as module
 from service.access import Actor, authenticate, system_actor
-from service.districts import set_issuer, set_status
+from service.districts import create_district, set_issuer, set_status
 from service.errors import AccessDenied, ErrorCode, Unavailable
 from service.ids import encode_id
 from service.issuers import Issuers, address_fault
@@ -25,6 +25,7 @@ from service.main import cli
 from service.members import create_member, edit_member, sign_in
 from service.settings import Settings
 from tenants.database import Database
+from tenants.ids import uuid7
 from tenants.provisioning import GENESIS, District, Issuer, ProvisioningError, issuer_of, owner_transaction
 from tests.conftest import MakeTenant
 from tests.service.issuing import AUDIENCE, RunningIssuer, SigningKey, issuing
@@ -458,6 +459,19 @@ async def test_every_change_of_an_issuer_or_a_status_is_on_record(
         await set_issuer(owner_url, code="nowhere", issuer=None)
     with pytest.raises(ProvisioningError, match="no district with the code nowhere"):
         await set_status(owner_url, code="nowhere", status="ACTIVE")
+
+
+async def test_a_district_begins_its_record_with_itself(db: Database, owner_url: str) -> None:
+    names = {"name": "清河区", "time_zone": "Asia/Shanghai", "root_code": "root", "root_name": "中共清河区委员会"}
+    code = f"begun-{uuid7().hex[-12:]}"
+    made = await create_district(owner_url, code=code, **names)
+    first = ("createTenant", [("code", None, code), ("name", None, "清河区"), ("timeZone", None, "Asia/Shanghai")])
+    assert await recorded(db, made) == [first]
+    async with db.transaction(made.id) as tx:
+        assert await tx.fetchval("SELECT previous_digest FROM audit_events WHERE sequence = 1") == GENESIS
+    with pytest.raises(ProvisioningError, match="already"):
+        await create_district(owner_url, code=code, **names)
+    assert await recorded(db, made) == [first]
 
 
 async def test_an_issuer_that_cannot_be_put_on_record_is_not_set(owner_url: str, make_tenant: MakeTenant) -> None:
