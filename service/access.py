@@ -8,7 +8,7 @@ an issuer outside is verified first, and says its tenant then (`service.issuers`
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -78,6 +78,11 @@ class HeldGrant:
         return bool(self.category_ids or self.indicator_codes or self.data_item_ids)
 
 
+def lacking(roles: Set[Role], *, narrowed: bool) -> frozenset[str]:
+    """What `service.reports.rights.only` names, and is false of whoever holds these roles."""
+    return frozenset(role.value.lower() for role in Role if role not in roles) | (set() if narrowed else {"narrowed"})
+
+
 @dataclass(frozen=True)
 class Actor:
     """The caller: a member, or a service token, which is an actor of its own.
@@ -124,8 +129,7 @@ class Actor:
     @cached_property
     def lacking(self) -> frozenset[str]:
         """What `service.reports.rights.only` names, and is false of it."""
-        lacking = {role.value.lower() for role in Role if role not in self.roles}
-        return frozenset(lacking if self.narrowed else lacking | {"narrowed"})
+        return lacking(self.roles, narrowed=self.narrowed)
 
     def in_request(self, request_id: str | None) -> Self:
         """The same actor, whose writes tell of this request."""

@@ -7,7 +7,7 @@ from graphql import GraphQLNamedType
 
 from schema.mapping import MappedField
 from schema.plans.arguments import Source
-from service.access import Actor, Role
+from service.access import Actor, Role, lacking
 
 LONGEST_STATEMENT = 256 * 1024
 """Characters; longer ones are not kept prepared by the pool of connections."""
@@ -61,6 +61,5 @@ class Sight(NamedTuple):
     @property
     def constants(self) -> dict[str, str]:
         """As places of SQL, and as what `service.reports.rights.only` names."""
-        false = [role.value.lower() for role in Role if role not in self.roles]
-        false += ["limited"] * self.everything + ["narrowed"] * (not self.narrowed)
+        false = lacking(self.roles, narrowed=self.narrowed) | ({"limited"} if self.everything else set())
         return {"all": "true" if self.everything else "false", **dict.fromkeys(false, "false")}
