@@ -84,6 +84,9 @@ class GraphQLEndpoint:
         except Refusal as refusal:
             body, more = {"errors": refusal.errors}, refusal.headers or {}
             status = 200 if refusal.well_formed and media == JSON and refusal.status == 400 else refusal.status
+        except ClientDisconnect:
+            # Nobody is left to be answered.
+            raise
         except Exception as error:
             made = masking.exception_error(error, language, request_id)
             body, status = {"errors": [made]}, masking.status_of(made)

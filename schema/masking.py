@@ -39,13 +39,15 @@ _REPEATED = re.compile(r"(?:[,;.] [Ff]ound:? |(?<=value): ).*$", re.DOTALL)
 """The part of a message of graphql-core that repeats a value."""
 
 _CODES = frozenset(code.value for code in ErrorCode)
-_OUT_OF_TIME = (TimeoutError, asyncpg.QueryCanceledError)
+_OUT_OF_TIME = (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 _UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    # What asyncpg raises over a connection that was cut off in the middle.
+    asyncpg.InternalClientError,
     ConnectionError,
 )
 

@@ -70,16 +70,22 @@ U = TypeVar("U", bound=Callable[..., Awaitable[Any]])
 MUTATIONS: dict[str, "MutationField"] = {}
 """Every mutation by the name of its function."""
 
+LOST = (
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
+"""The connection broke; that may have been in the middle of the commit."""
+
 TRANSIENT = (
     asyncpg.LockNotAvailableError,
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.QueryCanceledError,
     asyncpg.CannotConnectNowError,
-    asyncpg.ConnectionDoesNotExistError,
-    asyncpg.InterfaceError,
     asyncpg.TooManyConnectionsError,
-    ConnectionError,
+    *LOST,
 )
 """What may be gone at the next try."""
 
@@ -270,8 +276,9 @@ async def _write(
         # Tortoise wraps the driver's error.
         cause = error.__cause__ or error
         if isinstance(cause, TRANSIENT):
-            waited = idempotency.waits_for_key(cause)
-            raise (IdempotencyRefused(in_progress=True) if waited else Unavailable()) from error
+            if idempotency.waits_for_key(cause):
+                raise IdempotencyRefused(in_progress=True) from error
+            raise Unavailable(lost=isinstance(cause, LOST)) from error
         raise
 
 

@@ -19,7 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,6 +47,9 @@ _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 """Methods that metrics tell apart."""
+
+_GONE = 499
+"""The status of a request whose client went away while it was sending, for log and metrics; nobody gets it."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _PREFLIGHT_SECONDS = 3600
@@ -216,6 +219,8 @@ class Envelope:
         try:
             with telemetry.request_span(scope):
                 await self.app(scope, receive, wrapped)
+        except ClientDisconnect:
+            seen["status"] = _GONE
         except Exception:
             logger.exception("Request failed.", extra={"request_id": request_id})
             if "status" in seen or scope["type"] != "http":

@@ -258,12 +258,20 @@ class IdempotencyRefused(KaopingError):
 
 
 class Unavailable(KaopingError):
-    """A part is away or a lock did not come in time; the same request may succeed later."""
+    """A part is away or a lock did not come in time; the same request may succeed later.
 
-    def __init__(self) -> None:
+    `lost` is a connection that was lost, maybe in the middle of the commit: nobody knows what became of that.
+    """
+
+    def __init__(self, *, lost: bool = False) -> None:
         super().__init__(
             ErrorCode.UNAVAILABLE,
-            Text(zh="服务暂时繁忙，本次操作没有写入。", en="The service is busy; nothing was written."),
+            Text(
+                zh="服务暂时不可用，本次操作是否写入尚不确定。",
+                en="The service is not available at the moment; whether this was written is not known.",
+            )
+            if lost
+            else Text(zh="服务暂时繁忙，本次操作没有写入。", en="The service is busy; nothing was written."),
             hint=Text(zh="请稍后用同一个幂等键重试。", en="Try again in a moment with the same idempotency key."),
         )
 

@@ -19,7 +19,7 @@ from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 
 from tenants.config import tortoise_config
-from tenants.resting import Resting, binding
+from tenants.resting import Resting, binding, give_back
 from tenants.statements import literal
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
@@ -129,7 +129,7 @@ class ReadTransaction:
                         f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL app.tenant_id = '{self.tenant_id}'"
                     )
                 except BaseException:
-                    await self._pool.release(connection)
+                    await give_back(self._pool, connection)
                     raise
                 self._connection = connection
             rows: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
@@ -140,10 +140,7 @@ class ReadTransaction:
         async with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:
-                try:
-                    await connection.execute("ROLLBACK")
-                finally:
-                    await self._pool.release(connection)
+                await give_back(self._pool, connection)
 
 
 class Statement(Protocol):

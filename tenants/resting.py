@@ -27,6 +27,17 @@ def binding(tenant_id: UUID) -> str:
     return f"SET LOCAL app.tenant_id = '{tenant_id}'"
 
 
+async def give_back(pool: asyncpg.Pool, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+    """Roll back whatever the connection is in, and give it back."""
+    # One that is lost is given up by the pool, which opens another one. Cut off in the middle, asyncpg takes its own
+    # state for an error of its own.
+    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        try:
+            await connection.execute("ROLLBACK")
+        finally:
+            await pool.release(connection)
+
+
 @dataclass(slots=True)
 class Held:
     """A connection in a transaction that is bound to a tenant."""
@@ -90,12 +101,7 @@ class Resting:
 
     async def give_back(self, held: Held) -> None:
         """Roll the transaction back, and give the connection back to the pool."""
-        # One that is lost is given up by the pool, which opens another one.
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            try:
-                await held.connection.execute("ROLLBACK")
-            finally:
-                await self._pool.release(held.connection)
+        await give_back(self._pool, held.connection)
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -1,13 +1,16 @@
 """The door of the API with real tokens: who is let in, and how the settings reach the endpoint."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 
 from schema.asgi import Entrance, create_graphql, join, options_of
 from schema.endpoint import Enter
+from service import metrics
 from service.access import issue_jwt, system_actor
 from service.actors import HELD_SECONDS
 from service.app import create_app
@@ -44,6 +47,35 @@ async def token_of(settings: Settings, db: Database, tenant: District, minutes: 
     assert settings.signing_key is not None
     key = settings.signing_key.get_secret_value()
     return issue_jwt(key, tenant_id=tenant.id, member_id=member, minutes=minutes).token
+
+
+async def test_who_goes_away_while_sending_is_no_fault_of_ours(
+    settings: Settings, db: Database, enter: Enter, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings, db, join(toy_schema(), enter, options_of(settings)))
+    parts = iter([{"type": "http.request", "body": b'{"query":', "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    before = metrics.ERRORS.labels("INTERNAL")._value.get()
+    await app(
+        {
+            "type": "http",
+            "method": "POST",
+            "path": "/graphql",
+            "raw_path": b"/graphql",
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json"), (b"content-length", b"1000")],
+        },
+        receive,
+        send,
+    )
+    assert metrics.ERRORS.labels("INTERNAL")._value.get() == before
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_without_a_token_nobody_asks(enter: Enter) -> None:
