@@ -66,7 +66,7 @@ class Transaction:
         """Something for the database's `announced`, told once this transaction has committed, and only then."""
         self.announcements.append(what)
 
-    async def at_commit(self, sql: str, *arguments: str | UUID | Sequence[str] | None) -> None:
+    async def at_commit(self, sql: str, *arguments: str | UUID | None) -> None:
         """Have a statement run with the COMMIT, in one message with it, after those that were given before.
 
         What all of a tenant's changes lock is locked here: nobody waits for a turn of this program then.

@@ -5,7 +5,7 @@ the numbers are given when the whole is known.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(lambda match: places[match[1]], sql), names
 
 
-def literal(value: str | UUID | Sequence[str] | None) -> str:
+def literal(value: str | UUID | None) -> str:
     """A value as it is written into SQL (字面量), for EXECUTE alone, which PostgreSQL gives no parameters.
 
     The server reads it by `standard_conforming_strings`, on since PostgreSQL 9.1. Raises ValueError for a text with
@@ -39,8 +39,6 @@ def literal(value: str | UUID | Sequence[str] | None) -> str:
         return "NULL"
     if isinstance(value, UUID):
         return f"'{value}'"
-    if not isinstance(value, str):
-        return f"ARRAY[{', '.join(map(literal, value))}]::text[]"
     if "\x00" in value:
         raise ValueError("PostgreSQL keeps no text with U+0000.")
     return "'" + value.replace("'", "''") + "'"

@@ -162,6 +162,16 @@ async def db(app_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture
+async def own(app_url: str) -> AsyncIterator[Database]:
+    """A pool of three connections that nobody else uses."""
+    db = await Database.connect(app_url, max_size=3)
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
 MakeTenant = Callable[[], Awaitable[District]]
 
 

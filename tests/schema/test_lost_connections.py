@@ -1,7 +1,6 @@
 """What is told where a connection to the database breaks, or a lock does not come in time."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,16 +18,6 @@ CREATE = """mutation { createCategory(input: { code: "lost", name: "类", idempo
 HOLD = """INSERT INTO outbox_heads AS oh (tenant_id, sequence) VALUES ($1, 1)
     ON CONFLICT (tenant_id) DO UPDATE SET sequence = oh.sequence + 1"""
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '/* COMMIT */%'"
-
-
-@pytest.fixture
-async def own(app_url: str) -> AsyncIterator[Database]:
-    """A pool that nobody else uses."""
-    db = await Database.connect(app_url, max_size=2)
-    try:
-        yield db
-    finally:
-        await db.close()
 
 
 async def test_of_a_commit_that_broke_off_nobody_says_that_nothing_was_written(

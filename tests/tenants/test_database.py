@@ -160,8 +160,11 @@ EVERY = "".join(chr(each) for each in range(1, 0x11000) if not 0xD800 <= each < 
 @pytest.mark.parametrize("text", ["", "'", "''; DROP TABLE categories; --", "\\'", "a\\", "$1 %s", "E'\\n'", EVERY * 2])
 async def test_a_literal_is_the_text_itself(db: Database, tenant: District, text: str) -> None:
     async with db.transaction(tenant.id) as tx:
-        one, many = literal(text), literal([text, text])
-        assert await tx.fetchrow(f"SELECT {one} AS one, {many} AS many") == (text, [text, text])
+        assert await tx.fetchrow(f"SELECT {literal(text)}, {literal(tenant.id)}::uuid, {literal(None)}") == (
+            text,
+            tenant.id,
+            None,
+        )
         await tx.at_commit("UPDATE tenants SET name = $2 WHERE tenant_id = $1", tenant.id, text)
     async with db.transaction(tenant.id) as tx:
         assert await tx.fetchval("SELECT name FROM tenants") == text

@@ -1,7 +1,7 @@
-"""Single reads: bound to their tenant each, on connections that rest between them and then go back to the pool."""
+"""Reads and transactions: bound to their tenant each, on connections that rest between and then go back to the pool."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,16 +19,6 @@ pytestmark = pytest.mark.anyio
 SEEN = "SELECT array_agg(tenant_id) FROM tenants"
 """What a read sees that forgets the tenant."""
 MODE = "SELECT current_setting('transaction_read_only')"
-
-
-@pytest.fixture
-async def own(app_url: str) -> AsyncIterator[Database]:
-    """A pool of three connections that nobody else uses."""
-    db = await Database.connect(app_url, max_size=3)
-    try:
-        yield db
-    finally:
-        await db.close()
 
 
 async def states(own: Database, db: Database) -> list[str]:
