@@ -101,8 +101,8 @@ class Document:
     variants: Variants | None = None
     light: str | None = None
     """SQL for the same document, but for the keys `heavy`: enough where none of them is asked for."""
-    columns: str | None = None
-    """The same as a query: its row has the keys as columns, and no kind among `variants` where there is no document."""
+    columns: Mapping[str, str] | None = None
+    """SQL for each key of that; what tells the kind among `variants` is null where there is no document."""
     heavy: frozenset[str] = frozenset()
 
 
@@ -127,8 +127,8 @@ class Relation(Reach):
 
     order: str | None = None
     variants: Variants | None = None
-    back: str | None = None
-    """SQL by which what {r} declares comes back to the row {t}, so that a plan need not read that row again."""
+    back: tuple[str, str] | None = None
+    """SQL by which what {r} declares comes back to the row {t}, and SQL over {t} that a plan writes in its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,12 +286,12 @@ def document(
     sql: str | None = None,
     variants: Variants | None = None,
     light: str | None = None,
-    columns: str | None = None,
+    columns: Mapping[str, str] | None = None,
     heavy: Iterable[str] = (),
 ) -> Any:
     """A value object, or a list of them, from a JSON(B) column or key, or from an SQL expression that gives JSONB.
 
-    `light` is the expression without the keys `heavy`, where these take long; `columns` a query that has them as such.
+    `light` is the expression without the keys `heavy`, where these take long; `columns` SQL for each of the others.
     """
     return _mapped(description, Document(None if sql else name, sql, variants, light, columns, frozenset(heavy)))
 
@@ -306,7 +306,7 @@ def relation(
     arguments: Sequence[Argument] = (),
     variants: Variants | None = None,
     seen: bool = False,
-    back: str | None = None,
+    back: tuple[str, str] | None = None,
 ) -> Any:
     """At most one row: the one that `on` and `where` tell, or the first by `order`.
 

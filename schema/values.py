@@ -87,16 +87,20 @@ VALUE_PARTS = ("option", "total", "counts", "scores", "mean")
 """Keys of a value's JSON that `value_columns` leaves out."""
 
 
-def value_columns(number: str, detail: str, item_type: str) -> str:
-    """A query of one row: the keys of `value_json` as columns; without VALUE_PARTS, nor what it takes to know who may
-    read them. A value says by itself what it is, unless it is 0 or 1: for these alone SQL for the item's type is asked.
+def value_columns(number: str, detail: str, item_type: str) -> dict[str, str]:
+    """SQL for the keys of `value_json`; without VALUE_PARTS, nor what it takes to know who may read them.
+
+    A value says by itself what it is, unless it is 0 or 1: for these alone SQL for the item's type is asked.
     """
-    return f"""(SELECT CASE WHEN {number} IN (0, 1) AND {item_type} = 'YES_NO' THEN 'YES_NO'
+    return {
+        "kind": f"""CASE WHEN {number} IN (0, 1) AND {item_type} = 'YES_NO' THEN 'YES_NO'
             WHEN {number} IS NOT NULL THEN 'NUMBER'
             WHEN {detail} ? 'choice' THEN 'CHOICE'
             WHEN {detail} ? 'counts' THEN 'COUNTS'
-            WHEN {detail} ? 'scores' THEN 'SCORES' END AS kind,
-        {_NUMBER.replace("{number}", number)} AS number, {number} = 1 AS yes)"""
+            WHEN {detail} ? 'scores' THEN 'SCORES' END""",
+        "number": _NUMBER.replace("{number}", number),
+        "yes": f"{number} = 1",
+    }
 
 
 def value_words(number: str, detail: str, shown: str) -> str:
@@ -130,17 +134,31 @@ def _given(template: str, number: str, detail: str, shown: str) -> str:
     return template
 
 
+def pinned_item(task: str) -> str:
+    """SQL that joins the item of a task, as it was pinned for it, as `si`."""
+    return f"""JOIN scheme_version_items si ON si.tenant_id = {{tenant}}
+             AND si.scheme_version_id = {task}.scheme_version_id AND si.data_item_id = {task}.data_item_id"""
+
+
 def task_of(task: str) -> str:
-    """SQL for the row of the task whose id is `task`."""
-    return f"(SELECT vt.* FROM tasks vt WHERE vt.tenant_id = {{tenant}} AND vt.id = {task})"
+    """SQL for what is needed of the task whose id is `task`."""
+    return f"({_of_row('vt')} FROM tasks vt WHERE vt.tenant_id = {{tenant}} AND vt.id = {task})"
+
+
+def task_at(row: str) -> str:
+    """The same of a row of `tasks` that is at hand."""
+    return f"({_of_row(row)})"
+
+
+def _of_row(row: str) -> str:
+    names = ("cycle_id", "cycle_unit_id", "data_item_id", "scheme_version_id", "filler")
+    return "SELECT " + ", ".join(f"{row}.{name}" for name in names)
 
 
 def of_task(task: str, template: str) -> str:
     """SQL over the task whose id is `task`, as `vt`, with the item pinned for it as `si`."""
     return f"""(SELECT {template} FROM {task_of(task)} vt
-        JOIN cycles vc ON vc.tenant_id = vt.tenant_id AND vc.id = vt.cycle_id
-        JOIN scheme_version_items si ON si.tenant_id = vc.tenant_id AND si.scheme_version_id = vc.scheme_version_id
-             AND si.data_item_id = vt.data_item_id)"""
+        {pinned_item("vt")})"""
 
 
 PARTS_SHOWN = f"(NOT si.personal OR {FILLS_SIDE.replace('{t}', 'vt')})"

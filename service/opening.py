@@ -342,9 +342,9 @@ async def _make_tasks(tx: Transaction, cycle: asyncpg.Record, part: _Group, item
         return
     await tx.execute(
         f"""
-        INSERT INTO tasks (tenant_id, id, cycle_id, cycle_unit_id, data_item_id, position, filler, responsible_unit_id,
-                           report_id, state, due_on, due_at, closes_at, days_late)
-        SELECT $1, {_CUT.format(ids="$3::bytea", n="(u.n - 1) * $5 + i.n")}, $2, u.id, i.id, i.position, i.filler,
+        INSERT INTO tasks (tenant_id, id, cycle_id, cycle_unit_id, data_item_id, scheme_version_id, position, filler,
+                           responsible_unit_id, report_id, state, due_on, due_at, closes_at, days_late)
+        SELECT $1, {_CUT.format(ids="$3::bytea", n="(u.n - 1) * $5 + i.n")}, $2, u.id, i.id, $14, i.position, i.filler,
                i.responsible, CASE WHEN i.filler = 'UNIT' THEN u.report END, 'OPEN', $11, $12, $13, 0
         FROM (SELECT p.id, p.n, {_CUT.format(ids="$4::bytea", n="p.n")} AS report
               FROM unnest($6::uuid[]) WITH ORDINALITY AS p(id, n) OFFSET 0) u
@@ -364,6 +364,7 @@ async def _make_tasks(tx: Transaction, cycle: asyncpg.Record, part: _Group, item
         cycle["due_on"],
         cycle["due_at"],
         cycle["closes_at"],
+        cycle["scheme_version_id"],
     )
 
 

@@ -274,7 +274,7 @@ async def open_cycle(db: Database, tenant: District, *, due_in: int = 10, grace_
             opened_at=datetime.now(UTC),
         )
         members = _add_members(rows, cycle_id, units, categories, root_name)
-        _add_tasks(rows, cycle_id, due_on, grace_days, units, members, items, leaves)
+        _add_tasks(rows, cycle_id, version_id, due_on, grace_days, units, members, items, leaves)
         await rows.insert(tx)
         await progress.recount(tx, cycle_id)
     return OpenCycle(db, tenant, cycle_id, version_id, due_on, units, members, categories, items, leaves)
@@ -504,6 +504,7 @@ def _add_members(
 def _add_tasks(
     rows: _Rows,
     cycle_id: UUID,
+    version_id: UUID,
     due_on: date,
     grace_days: int,
     units: dict[str, UUID],
@@ -522,6 +523,7 @@ def _add_tasks(
                 cycle_id=cycle_id,
                 cycle_unit_id=members[code],
                 data_item_id=items[item],
+                scheme_version_id=version_id,
                 position=position,
                 filler=filler,
                 responsible_unit_id=units["d1"] if filler == "RESPONSIBLE_UNIT" else None,

@@ -38,7 +38,7 @@ from schema.plans.collect import Branch, Chosen, Selection
 from schema.plans.paging import page_sql
 from schema.plans.plan import DOCUMENTS, LONGEST_STATEMENT, Blank, Plan, Sight
 from schema.plans.reasons import Unplannable
-from schema.plans.rows import Row, Scope, numbered, standing
+from schema.plans.rows import Row, Scope, numbered, read_of, standing
 from schema.plans.scalars import BLANK, BLANK_END, BLANK_RECORD, FAULT, Written
 from schema.plans.texts import Texts, json_text, quoted
 from schema.reach import Target, is_sql, reached, table_of, target_of, visibility
@@ -98,17 +98,17 @@ class Compiler:
         texts.literal("}" if branch.chosen else "{}")
         return texts.sql()
 
-    def objects(self, branches: Sequence[Branch], target: Target, row: Row) -> str:
-        """The same for a row of one of several types, FAULT in place of NULL."""
+    def objects(self, branches: Sequence[Branch], target: Target, row: Row, *, otherwise: str = FAULT) -> str:
+        """The same for a row of one of several types, FAULT in place of NULL; `otherwise` where it is of none."""
         named = {branch.cls: branch for branch in branches}
         if target.variants is None:
             return f"coalesce({self.object(named[target.types[0]], row)},{FAULT})"
         kind = row.text(target.variants.by)
         cases = "".join(
-            f" WHEN {quoted(value)} THEN {self.object(named[registered(name)], row.alone())}"
+            f" WHEN {quoted(value)} THEN coalesce({self.object(named[registered(name)], row.alone())},{FAULT})"
             for value, name in target.variants.types.items()
         )
-        return f"coalesce(CASE {kind}{cases} END,{FAULT})"
+        return f"(CASE {kind}{cases} ELSE {otherwise} END)"
 
     def field(self, texts: Texts, branch: Branch, chosen: Chosen, row: Row) -> None:
         """Add the JSON of one field."""
@@ -170,10 +170,9 @@ class Compiler:
         if declaration.name is not None:
             value = row.column(declaration.name)
         elif light and declaration.columns is not None and declaration.variants is not None:
-            found = Row(self.alias(), Kind.QUERY)
-            made = self.objects(chosen.branches, target_of(mapped, declaration.variants), found)
-            is_there = f"{found.column(declaration.variants.by)} IS NOT NULL"
-            return f"(SELECT {made} FROM {self.render(declaration.columns, row)} {found.alias} WHERE {is_there})"
+            columns = {name: f"({self.render(sql, row)})" for name, sql in declaration.columns.items()}
+            found = Row("", Kind.QUERY, columns=columns)
+            return self.objects(chosen.branches, target_of(mapped, declaration.variants), found, otherwise="NULL")
         else:
             value = f"({self.render((light and declaration.light) or str(declaration.sql), row)})"
         return self.document_of(value, declaration.variants, chosen, mapped)
@@ -229,7 +228,10 @@ class Compiler:
         """At most one row: joined where its key is told, else a sub-select."""
         if row.known and declaration.where is not None:
             declaration = replace(declaration, where=row.told(declaration.where))
-        known = () if declaration.back is None else ((declaration.back, f"(SELECT {row.alias}.*)"),)
+        known: tuple[tuple[str, str], ...] = ()
+        if declaration.back is not None:
+            way, instead = declaration.back
+            known = ((way, instead.replace("{t}", row.alias)),)
         alias = self.alias()
         target = target_of(mapped, declaration.variants)
         table = target.table
@@ -257,23 +259,26 @@ class Compiler:
         target = target_of(mapped, declaration.variants)
         own = self.own(chosen, row, alias)
         item, conditions = reached(self.statement, declaration, target, own, row.source)
-        origin = _from(item, conditions, Scope())
-        rows = f"SELECT {alias}.* {origin}{self.order(declaration.order, own)} LIMIT {declaration.limit}"
         above = row.scope if row.scope is not None and row.scope.level is not None else None
         scope = Scope([], level, above.levels if above else [])
+        place = len(scope.levels)
+        made = self.objects(chosen.branches, target, _row(target, alias, scope))
+        read = read_of(alias, " ".join((made, *scope.joins, *scope.levels)))
+        order = f"{self.order(declaration.order, own)} LIMIT {declaration.limit}"
+        rows = f"SELECT {', '.join(read)} {_from(item, conditions, Scope())}{order}"
         if above is None:
-            made = self.objects(chosen.branches, target, _row(target, alias, scope))
-            if not scope.joins:
-                # Of a sub-select alone the order is kept.
-                return f"('['||coalesce((SELECT string_agg({made},',') FROM ({rows}) {alias}),'')||']')"
+            if not scope.levels:
+                # Rows that stand alone come in their order; what is joined to them is looked up for each in turn.
+                joins = "".join(scope.joins)
+                return f"('['||coalesce((SELECT string_agg({made},',') FROM ({rows}) {alias}{joins}),'')||']')"
             levels, origin = standing(numbered(rows, alias), alias, scope)
             return f"('['||coalesce(({levels}SELECT string_agg({made},',' ORDER BY {alias}.__n) {origin}),'')||']')"
-        # The rows of one parent stand together, in their order, so the numbers do as well.
-        above.levels.append(
+        # The rows of one parent stand together, in their order, so the numbers do as well. What is below comes after.
+        above.levels.insert(
+            place,
             f"{level} AS (SELECT {row.alias}.__n AS __up, {alias}.*, row_number() OVER () AS __n "
-            f"FROM {above.level} {row.alias} CROSS JOIN LATERAL ({rows}) {alias})"
+            f"FROM {above.level} {row.alias} CROSS JOIN LATERAL ({rows}) {alias})",
         )
-        made = self.objects(chosen.branches, target, _row(target, alias, scope))
         lists = self.alias("x")
         above.joins.append(
             f" LEFT JOIN (SELECT {alias}.__up, string_agg({made},',' ORDER BY {alias}.__n) AS j "

@@ -13,7 +13,7 @@ from schema.mapping import MappedField
 from schema.paging import PagePlan
 from schema.plans.arguments import Source
 from schema.plans.collect import Branch, Chosen
-from schema.plans.rows import Row, Scope, numbered, standing
+from schema.plans.rows import Row, Scope, numbered, read_of, standing
 from schema.plans.scalars import FAULT, Written
 from schema.plans.texts import Texts, json_text
 from schema.reach import Target, reached_from, target_of
@@ -73,7 +73,8 @@ class _Page:
         if not self.aggregates:
             return texts.sql()
         columns = ", ".join(f"{sql} AS {name}" for sql, name in self.aggregates.items())
-        levels, origin = standing(self.rows(), self.alias, self.scope)
+        read = read_of(self.alias, " ".join((columns, *self.scope.joins, *self.scope.levels)))
+        levels, origin = standing(self.rows(read), self.alias, self.scope)
         return f"(SELECT {texts.sql()} FROM ({levels}SELECT {columns} {origin}) {self.page})"
 
     def aggregate(self, sql: str) -> str:
@@ -98,9 +99,11 @@ class _Page:
                 case _:
                     texts.literal(json_text(branch.name))
         texts.literal("}" if branch.chosen else "{}")
-        order = f"{self.alias}.__n{' DESC' if self.plan.backward else ''}"
+        # Rows of a page that stands alone come in its order; what is joined to them is looked up for each in turn.
+        order = f" ORDER BY {self.alias}.__n{' DESC' if self.plan.backward else ''}"
+        ordered = order if self.plan.backward or self.scope.levels else ""
         within = f" FILTER (WHERE {self.alias}.__n <= {self.size})" if self.looks_ahead else ""
-        return f"string_agg(coalesce({texts.sql()},{FAULT}),',' ORDER BY {order}){within}"
+        return f"string_agg(coalesce({texts.sql()},{FAULT}),','{ordered}){within}"
 
     def page_info(self, texts: Texts, branch: Branch) -> None:
         """Flags and cursors."""
@@ -139,14 +142,14 @@ class _Page:
             return self.compiler.statement.named(f"{self.site.number} size", Source(self.site.number, "size"), "bigint")
         return str(self.plan.size)
 
-    def rows(self) -> str:
-        """The page's rows, numbered, with their sort keys."""
+    def rows(self, read: Sequence[str]) -> str:
+        """What is read of the page's rows, numbered."""
         plan, alias = self.plan, self.alias
         origin, expressions = self.origin(alias, cursors=True)
-        columns = "".join(f", {sql} AS __key{place}" for place, sql in enumerate(expressions))
+        columns = ", ".join((*read, *(f"{sql} AS __key{place}" for place, sql in enumerate(expressions))))
         order = order_by(plan.keys, expressions, backward=plan.backward)
         limit = f"{self.size} + 1" if self.looks_ahead else self.size
-        found = f"SELECT {alias}.*{columns} {origin} ORDER BY {order} LIMIT {limit}"
+        found = f"SELECT {columns} {origin} ORDER BY {order} LIMIT {limit}"
         return numbered(found, alias)
 
     def origin(self, alias: str, *, cursors: bool = False, extra: Sequence[str] = ()) -> tuple[str, list[str]]:

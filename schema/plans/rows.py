@@ -1,5 +1,7 @@
 """A row within a statement, and what can be joined to it (语句中的行)."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -32,6 +34,8 @@ class Row:
     """None where nothing can be joined to it: it may not be there, or it is a document."""
     known: tuple[tuple[str, str], ...] = ()
     """Parts of what its fields declare, each with what it comes to for this row."""
+    columns: Mapping[str, str] | None = None
+    """SQL for its columns, where it is a row of nothing but these."""
 
     def told(self, template: str) -> str:
         """The template with what is known of this row."""
@@ -41,6 +45,8 @@ class Row:
 
     def column(self, name: str) -> str:
         """SQL for a column, or for the JSON under a document's key."""
+        if self.columns is not None:
+            return self.columns[name]
         if self.source is Kind.DOCUMENT:
             return f"({self.alias} -> {quoted(name)})"
         return f'{self.alias}."{name}"'
@@ -52,6 +58,12 @@ class Row:
     def alone(self) -> Self:
         """The same row, to which nothing can be joined."""
         return replace(self, scope=None)
+
+
+def read_of(alias: str, sql: str) -> list[str]:
+    """What the SQL reads of the row with this alias, but for what `numbered` and sort keys add: columns to select."""
+    found = dict.fromkeys(re.findall(rf'\b{alias}\."?(\w+|\*)', sql))
+    return [f"{alias}.*"] if "*" in found else [f'{alias}."{name}"' for name in found if not name.startswith("__")]
 
 
 def numbered(rows: str, alias: str) -> str:

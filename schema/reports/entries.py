@@ -34,6 +34,7 @@ from schema.values import (
     VALUE_TYPES,
     EntryValue,
     of_task,
+    pinned_item,
     value_columns,
     value_json,
     value_words,
@@ -107,10 +108,8 @@ _PREVIOUS = f"""SELECT px.cycle_id, px.value, px.display FROM (
         JOIN cycle_units nu ON nu.tenant_id = nt.tenant_id AND nu.id = nt.cycle_unit_id
         JOIN cycle_units pu ON pu.tenant_id = nc.tenant_id AND pu.cycle_id = nc.previous_cycle_id
              AND pu.unit_id = nu.unit_id
-        JOIN cycles pc ON pc.tenant_id = nc.tenant_id AND pc.id = nc.previous_cycle_id
         JOIN tasks pt ON pt.tenant_id = pu.tenant_id AND pt.cycle_unit_id = pu.id AND pt.data_item_id = nt.data_item_id
-        JOIN scheme_version_items si ON si.tenant_id = pc.tenant_id AND si.scheme_version_id = pc.scheme_version_id
-             AND si.data_item_id = pt.data_item_id
+        {pinned_item("pt")}
         CROSS JOIN LATERAL (SELECT pa.settled_numbers[pi.position + 1] AS number,
                                    nullif(pa.settled_details -> pi.position, 'null') AS detail
             FROM indicator_items pi

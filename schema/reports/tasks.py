@@ -25,7 +25,7 @@ from schema.mapping import (
     value,
 )
 from schema.scalars import DateText
-from schema.values import instant, quoted, said, task_of
+from schema.values import instant, quoted, said, task_at, task_of
 from service.errors import ErrorCode
 from service.reports.rights import (
     FILLS_SIDE,
@@ -170,9 +170,8 @@ class TaskFilter:
         "Unit or item contains this.",
         """EXISTS (SELECT 1 FROM cycle_units fu WHERE fu.tenant_id = {tenant} AND fu.id = {r}.cycle_unit_id
                AND (fu.code ILIKE {value} OR fu.name ILIKE {value}))
-           OR EXISTS (SELECT 1 FROM cycles fc JOIN scheme_version_items fi ON fi.tenant_id = fc.tenant_id
-               AND fi.scheme_version_id = fc.scheme_version_id AND fi.data_item_id = {r}.data_item_id
-               WHERE fc.tenant_id = {tenant} AND fc.id = {r}.cycle_id
+           OR EXISTS (SELECT 1 FROM scheme_version_items fi WHERE fi.tenant_id = {tenant}
+               AND fi.scheme_version_id = {r}.scheme_version_id AND fi.data_item_id = {r}.data_item_id
                AND (fi.code ILIKE {value} OR fi.name ILIKE {value}))""",
         contains=True,
     )
@@ -190,11 +189,10 @@ class Task(Node):
         rows="""SELECT pi.tenant_id, pi.data_item_id AS id, pi.code, pi.name, di.name_key, pi.definition, pi.type,
                        pi.unit_of_measure, pi.scale, pi.minimum, pi.maximum, pi.options, pi.source, pi.personal,
                        di.active, di.version
-                FROM cycles pc
-                JOIN scheme_version_items pi ON pi.tenant_id = pc.tenant_id
-                     AND pi.scheme_version_id = pc.scheme_version_id AND pi.data_item_id = {t}.data_item_id
+                FROM scheme_version_items pi
                 LEFT JOIN data_items di ON di.tenant_id = pi.tenant_id AND di.id = pi.data_item_id
-                WHERE pc.tenant_id = {tenant} AND pc.id = {t}.cycle_id""",
+                WHERE pi.tenant_id = {tenant} AND pi.scheme_version_id = {t}.scheme_version_id
+                  AND pi.data_item_id = {t}.data_item_id""",
     )
     period: str | None = expression("Such as 2026-03 or 2026-Q1; null where asked once.", "NULL::text")
     filler: Filler = column("Who fills it.")
@@ -218,7 +216,7 @@ class Task(Node):
         # Where nothing was filled yet there is nothing to look for.
         where=f"{{t}}.state <> 'OPEN' AND ({{r}}.state = 'SUBMITTED' OR {FILLS_SIDE})",
         seen=True,
-        back=task_of("{t}.task_id"),
+        back=(task_of("{t}.task_id"), task_at("{t}")),
     )
     returned: ReturnInfo | None = relation(
         "Why it came back, where it is open for that (退回原因).",

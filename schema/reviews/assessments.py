@@ -31,7 +31,7 @@ from schema.mapping import (
 )
 from schema.reports import ReturnInfo
 from schema.reviews.preview import previews
-from schema.values import PARTS_SHOWN, VALUE_TYPES, EntryValue, said, value_json, value_words
+from schema.values import PARTS_SHOWN, VALUE_TYPES, EntryValue, pinned_item, said, value_json, value_words
 from service.reports.rights import ASSESSMENT_VISIBLE
 from service.reviews.marks import FULL_MARKS
 from service.reviews.rights import NOT_REVIEWABLE, REASONS
@@ -77,9 +77,7 @@ _INPUTS = f"""SELECT ii.position, it.id AS task_id, ie.submitted_revision_id AS 
     LEFT JOIN LATERAL (SELECT {value_json("sv.number", "sv.detail", PARTS_SHOWN)} AS settled,
             {value_words("sv.number", "sv.detail", PARTS_SHOWN)} AS settled_display
         FROM tasks vt
-        JOIN cycles vc ON vc.tenant_id = vt.tenant_id AND vc.id = vt.cycle_id
-        JOIN scheme_version_items si ON si.tenant_id = vc.tenant_id AND si.scheme_version_id = vc.scheme_version_id
-             AND si.data_item_id = vt.data_item_id
+        {pinned_item("vt")}
         WHERE vt.tenant_id = {{tenant}} AND vt.id = it.id) sx ON true
     WHERE ii.tenant_id = {{tenant}} AND ii.indicator_id = {{t}}.indicator_id"""
 

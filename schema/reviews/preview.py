@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from schema.context import Context
+from schema.values import pinned_item
 from service.reports.rights import FILLS_SIDE
 from service.reports.values import PinnedItem, Value
 from service.reviews.marks import FULL_MARKS
@@ -20,9 +21,7 @@ _PRESENT = f"""SELECT jsonb_agg(jsonb_build_object('data_item_id', si.data_item_
     FROM indicator_items pi
     JOIN tasks vt ON vt.tenant_id = pi.tenant_id AND vt.cycle_unit_id = pa.cycle_unit_id
          AND vt.data_item_id = pi.data_item_id
-    JOIN cycles vc ON vc.tenant_id = vt.tenant_id AND vc.id = vt.cycle_id
-    JOIN scheme_version_items si ON si.tenant_id = vc.tenant_id AND si.scheme_version_id = vc.scheme_version_id
-         AND si.data_item_id = vt.data_item_id
+    {pinned_item("vt")}
     LEFT JOIN entries ve ON ve.tenant_id = vt.tenant_id AND ve.task_id = vt.id
     LEFT JOIN entry_revisions vr ON vr.tenant_id = ve.tenant_id AND vr.id = ve.submitted_revision_id
     CROSS JOIN LATERAL (SELECT * FROM (VALUES

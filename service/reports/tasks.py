@@ -29,7 +29,7 @@ _HOLD = f"""
 _READ = placed(
     f"""
     SELECT ta.id, ta.state, ta.cycle_id, ta.cycle_unit_id, ta.data_item_id, ta.filler, ta.report_id, ta.due_on,
-           ta.due_at, ta.closes_at, ta.return_review_id, cy.scheme_version_id, cy.state AS cycle_state,
+           ta.due_at, ta.closes_at, ta.return_review_id, ta.scheme_version_id, cy.state AS cycle_state,
            en.id AS entry_id, en.version AS entry_version, en.state AS entry_state, en.revision,
            en.revision_id, lk.name AS lock,
            {of_lock("lk.name", LOCK_SINCE)} AS lock_since,

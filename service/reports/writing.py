@@ -66,8 +66,7 @@ async def write_drafts(
 
 
 _ITEM = """
-    JOIN cycles cy ON cy.tenant_id = :tenant AND cy.id = ta.cycle_id
-    JOIN scheme_version_items sv ON sv.tenant_id = :tenant AND sv.scheme_version_id = cy.scheme_version_id
+    JOIN scheme_version_items sv ON sv.tenant_id = :tenant AND sv.scheme_version_id = ta.scheme_version_id
          AND sv.data_item_id = ta.data_item_id"""
 """What a task's value is judged by."""
 
@@ -109,6 +108,7 @@ WITH given AS (
 ), taken AS (
     SELECT gi.*, ta.cycle_id, sv.source{f", {_ITEM_COLUMNS}" if single else ""}
     FROM given gi JOIN tasks ta ON ta.tenant_id = :tenant AND ta.id = gi.task_id {_ITEM}
+    JOIN cycles cy ON cy.tenant_id = :tenant AND cy.id = ta.cycle_id
     WHERE {"EXISTS (SELECT FROM claimed) AND" if claimed else ""} gi.version IS NOT DISTINCT FROM gi.known_version
       AND cy.state IN {FILLING_STATES} AND ({lock}) IS NULL
     {"" if single else "ORDER BY ta.id"} FOR NO KEY UPDATE OF ta FOR SHARE OF cy

@@ -21,11 +21,15 @@ class Report(TenantRow):
 
 
 class Task(TenantRow):
-    """One value that a cycle asks for: unit × data item. `due_at` and `closes_at` are its own exclusive instants."""
+    """One value that a cycle asks for: unit × data item. `due_at` and `closes_at` are its own exclusive instants.
+
+    The item is the one that its cycle's scheme version pinned.
+    """
 
     cycle_id = fields.UUIDField()
     cycle_unit_id = fields.UUIDField()
     data_item_id = fields.UUIDField()
+    scheme_version_id = fields.UUIDField()
     position = fields.IntField()
     filler = fields.TextField()
     responsible_unit_id = fields.UUIDField(null=True)

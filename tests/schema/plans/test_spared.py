@@ -131,12 +131,12 @@ async def test_a_value_without_its_parts_is_the_value_but_for_them(
     populated: Populated, kind: str, number: str | None, detail: dict[str, Any] | None
 ) -> None:
     whole = value_json("xv.number", "xv.detail", "true")
-    columns = value_columns("xv.number", "xv.detail", "si.type")
+    columns = value_columns("xv.number", "xv.detail", "si.type").items()
     async with populated.side.caller.db.transaction(populated.side.district.id, read_only=True) as tx:
         row = await tx.fetchrow(
-            f"""SELECT ({whole})::jsonb - $5::text[] AS rest, co.*
+            f"""SELECT ({whole})::jsonb - $5::text[] AS rest, {", ".join(f"{sql} AS {key}" for key, sql in columns)}
                 FROM (SELECT $1::text AS type, 2 AS scale, $4::jsonb AS options) si,
-                     (SELECT $2::text::numeric AS number, $3::jsonb AS detail) xv, LATERAL {columns} co""",
+                     (SELECT $2::text::numeric AS number, $3::jsonb AS detail) xv""",
             kind,
             number,
             None if detail is None else orjson.dumps(detail).decode(),
