@@ -119,11 +119,13 @@ class Reach:
     arguments: tuple[Argument, ...]
     seen: bool = field(default=False, kw_only=True)
     """Whoever sees {t} and is led on by `where` may see {r}: the rule of its type is not asked once more."""
+    when: str | None = field(default=None, kw_only=True)
+    """Predicate over {t}: only then is there anything to look for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation(Reach):
-    """At most one row; the first by `order` where more fit."""
+    """At most one row; the first by `order`, without which no more than one may fit."""
 
     order: str | None = None
     variants: Variants | None = None

@@ -306,13 +306,15 @@ def relation(
     arguments: Sequence[Argument] = (),
     variants: Variants | None = None,
     seen: bool = False,
+    when: str | None = None,
     back: tuple[str, str] | None = None,
 ) -> Any:
     """At most one row: the one that `on` and `where` tell, or the first by `order`.
 
-    `seen` as in `Reach`, `back` as in `Relation`.
+    `seen` and `when` as in `Reach`, `back` as in `Relation`.
     """
-    return _mapped(description, Relation(on or {}, where, rows, tuple(arguments), order, variants, back, seen=seen))
+    declaration = Relation(on or {}, where, rows, tuple(arguments), order, variants, back, seen=seen, when=when)
+    return _mapped(description, declaration)
 
 
 def listing(

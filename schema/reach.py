@@ -190,7 +190,7 @@ def _sql_type(values: Sequence[Any], remote: str) -> str:
 
 def needs_parent(declaration: Reach, extra: Sequence[str] = ()) -> bool:
     """Whether more of the parent is needed than its `on` columns."""
-    return "t" in places(spoken((declaration.where, declaration.rows, *extra)))
+    return "t" in places(spoken((declaration.where, declaration.when, declaration.rows, *extra)))
 
 
 def reached_from(
@@ -225,8 +225,9 @@ def reached(
     else:
         raise TypeError("A value type is reached by `rows`, `embedded` or `document`.")
     conditions += [f"{r}.{remote} = {local_sql(t, local, remote, source)}" for local, remote in declaration.on.items()]
-    if declaration.where is not None:
-        conditions.append(f"({statement.render(declaration.where, **own)})")
+    for condition in (declaration.where, declaration.when):
+        if condition is not None:
+            conditions.append(f"({statement.render(condition, **own)})")
     return origin, conditions
 
 

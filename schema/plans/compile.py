@@ -239,19 +239,27 @@ class Compiler:
         told = table is not None and declaration.rows is None and set(table.key) <= set(declaration.on.values())
         if row.scope is not None and table is not None and told and declaration.variants is None:
             item, conditions = reached(self.statement, declaration, target, own, row.source)
+            found, place = Row(alias, table, Scope(row.scope.joins), known), len(row.scope.joins)
+            made = self.objects(chosen.branches, target, found)
+            made = f"(CASE WHEN {found.column(table.key[0])} IS NOT NULL THEN {made} END)"
+            read = read_of(alias, " ".join((made, *row.scope.joins[place:], *row.scope.levels)))
             # OFFSET keeps it a look-up by key, remembered for rows that share one: as a plain join, all rows of the
             # tenant could be read and hashed for a page of a hundred.
-            row.scope.joins.append(
-                f" LEFT JOIN LATERAL (SELECT {alias}.* FROM {item} WHERE {' AND '.join(conditions)} OFFSET 0) {alias} "
-                "ON true"
+            row.scope.joins.insert(
+                place,
+                f" LEFT JOIN LATERAL (SELECT {', '.join(read)} FROM {item} WHERE {' AND '.join(conditions)} OFFSET 0) "
+                f"{alias} ON true",
             )
-            found = Row(alias, table, Scope(row.scope.joins), known)
-            made = self.objects(chosen.branches, target, found)
-            return f"(CASE WHEN {found.column(table.key[0])} IS NOT NULL THEN {made} END)"
+            return made
+        when = None if declaration.when is None else self.render(declaration.when, row)
+        declaration = replace(declaration, when=None)
         scope = Scope()
         made = self.objects(chosen.branches, target, Row(alias, table or Kind.QUERY, scope, known))
         item, conditions = reached(self.statement, declaration, target, own, row.source)
-        return f"(SELECT {made} {_from(item, conditions, scope)}{self.order(declaration.order, own)} LIMIT 1)"
+        # Without an order there is no more than one, or PostgreSQL refuses.
+        first = f"{self.order(declaration.order, own)} LIMIT 1" if declaration.order else ""
+        found_or_null = f"(SELECT {made} {_from(item, conditions, scope)}{first})"
+        return found_or_null if when is None else f"(CASE WHEN {when} THEN {found_or_null} END)"
 
     def listing(self, declaration: Listing, chosen: Chosen, mapped: MappedField, row: Row) -> str:
         """All rows, in order: of one row a sub-select, of the rows of a level a level of its own."""

@@ -213,9 +213,9 @@ class Task(Node):
     entry: "Entry | None" = relation(
         "The value; null before the first, or if hidden.",
         on={"id": "task_id"},
-        # Where nothing was filled yet there is nothing to look for.
-        where=f"{{t}}.state <> 'OPEN' AND ({{r}}.state = 'SUBMITTED' OR {FILLS_SIDE})",
+        where=f"({{r}}.state = 'SUBMITTED' OR {FILLS_SIDE})",
         seen=True,
+        when="{t}.state <> 'OPEN'",
         back=(task_of("{t}.task_id"), task_at("{t}")),
     )
     returned: ReturnInfo | None = relation(
