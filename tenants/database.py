@@ -24,7 +24,7 @@ from tenants.statements import literal
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
 
-LAG_SECONDS: Final = 0.005
+LAG_SECONDS: Final = 0.02
 """How far in the past now() may be at the beginning of a read or a mutation, where others came just before it."""
 
 COMMITTING: Final = "/* COMMIT */"
