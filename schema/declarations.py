@@ -129,8 +129,8 @@ class Relation(Reach):
 
     order: str | None = None
     variants: Variants | None = None
-    back: tuple[str, str] | None = None
-    """SQL by which what {r} declares comes back to the row {t}, and SQL over {t} that a plan writes in its place."""
+    back: tuple[tuple[str, str], ...] = ()
+    """SQL by which what {r} declares comes back to the row {t}, each with what plans write in its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,7 +307,7 @@ def relation(
     variants: Variants | None = None,
     seen: bool = False,
     when: str | None = None,
-    back: tuple[str, str] | None = None,
+    back: tuple[tuple[str, str], ...] = (),
 ) -> Any:
     """At most one row: the one that `on` and `where` tell, or the first by `order`.
 

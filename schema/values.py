@@ -4,6 +4,7 @@
 the side that entered them; everyone else sees how many there are, and their mean.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,25 +141,29 @@ def pinned_item(task: str) -> str:
              AND si.scheme_version_id = {task}.scheme_version_id AND si.data_item_id = {task}.data_item_id"""
 
 
-def task_of(task: str) -> str:
-    """SQL for what is needed of the task whose id is `task`."""
-    return f"({_of_row('vt')} FROM tasks vt WHERE vt.tenant_id = {{tenant}} AND vt.id = {task})"
-
-
-def task_at(row: str) -> str:
-    """The same of a row of `tasks` that is at hand."""
-    return f"({_of_row(row)})"
-
-
-def _of_row(row: str) -> str:
-    names = ("cycle_id", "cycle_unit_id", "data_item_id", "scheme_version_id", "filler")
-    return "SELECT " + ", ".join(f"{row}.{name}" for name in names)
+_OF_ITEM = ("data_item_id", "scheme_version_id")
+_OF_TASK = (*_OF_ITEM, "cycle_id", "cycle_unit_id", "filler")
+"""Columns of a task that tell its item, and who fills it besides."""
 
 
 def of_task(task: str, template: str) -> str:
     """SQL over the task whose id is `task`, as `vt`, with the item pinned for it as `si`."""
-    return f"""(SELECT {template} FROM {task_of(task)} vt
+    names = _OF_TASK if "vt." in template else _OF_ITEM
+    return f"""(SELECT {template} FROM {_task(task, names)} vt
         {pinned_item("vt")})"""
+
+
+def back_to_task(task: str) -> tuple[tuple[str, str], ...]:
+    """Where `of_task` looks for the task whose id is `task`, and what there is instead in a row of `tasks` as {t}."""
+    return tuple((_task(task, names), f"({_chosen('{t}', names)})") for names in (_OF_TASK, _OF_ITEM))
+
+
+def _task(task: str, names: Sequence[str]) -> str:
+    return f"({_chosen('vt', names)} FROM tasks vt WHERE vt.tenant_id = {{tenant}} AND vt.id = {task})"
+
+
+def _chosen(row: str, names: Sequence[str]) -> str:
+    return "SELECT " + ", ".join(f"{row}.{name}" for name in names)
 
 
 PARTS_SHOWN = f"(NOT si.personal OR {FILLS_SIDE.replace('{t}', 'vt')})"

@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import functools
 import logging
+import random
 import re
-import secrets
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -179,7 +179,7 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["ending"] = self.ending

@@ -228,10 +228,7 @@ class Compiler:
         """At most one row: joined where its key is told, else a sub-select."""
         if row.known and declaration.where is not None:
             declaration = replace(declaration, where=row.told(declaration.where))
-        known: tuple[tuple[str, str], ...] = ()
-        if declaration.back is not None:
-            way, instead = declaration.back
-            known = ((way, instead.replace("{t}", row.alias)),)
+        known = tuple((way, instead.replace("{t}", row.alias)) for way, instead in declaration.back)
         alias = self.alias()
         target = target_of(mapped, declaration.variants)
         table = target.table

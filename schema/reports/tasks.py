@@ -25,7 +25,7 @@ from schema.mapping import (
     value,
 )
 from schema.scalars import DateText
-from schema.values import instant, quoted, said, task_at, task_of
+from schema.values import back_to_task, instant, quoted, said
 from service.errors import ErrorCode
 from service.reports.rights import (
     FILLS_SIDE,
@@ -216,7 +216,7 @@ class Task(Node):
         where=f"({{r}}.state = 'SUBMITTED' OR {FILLS_SIDE})",
         seen=True,
         when="{t}.state <> 'OPEN'",
-        back=(task_of("{t}.task_id"), task_at("{t}")),
+        back=back_to_task("{t}.task_id"),
     )
     returned: ReturnInfo | None = relation(
         "Why it came back, where it is open for that (退回原因).",
