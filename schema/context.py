@@ -1,7 +1,7 @@
 """What the resolvers of one operation share: who asks, in which language, and the snapshot it reads (请求上下文)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -26,7 +26,7 @@ class Context:
     """Whether the actor may be known from a moment ago, so that a write reads it again."""
     performed: object | None = None
     """The payload of the operation's one mutation, where that has run already and is only written out."""
-    loader: Loader = field(default_factory=Loader)
+    _loader: Loader | None = None
     _reader: ReadTransaction | None = None
 
     @property
@@ -36,6 +36,13 @@ class Context:
             raise LookupError("Nobody is signed in, so there is no tenant to read.")
         language = "EN" if self.language == "en" else "ZH_CN"
         return Viewpoint(self.actor.tenant_id, self.actor.id, self.actor.sees_all, language, self.actor.time_zone)
+
+    @property
+    def loader(self) -> Loader:
+        """What puts the fields of many rows together."""
+        if self._loader is None:
+            self._loader = Loader()
+        return self._loader
 
     @property
     def reader(self) -> ReadTransaction:
@@ -54,7 +61,8 @@ class Context:
 
     async def close(self) -> None:
         """Give up the snapshot, and what is still asked of it; whatever is read later sees a new one."""
-        await self.loader.stop()
+        if self._loader is not None:
+            await self._loader.stop()
         if self._reader is not None:
             await self._reader.close()
 

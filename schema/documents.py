@@ -1,6 +1,6 @@
 """Documents, each parsed, measured and validated once (查询文档缓存).
 
-Validation is most of the work of a small request, so what passed is kept, by the SHA-256 of its text and bounded by
+Validation is most of the work of a small request, so what passed is kept, by its text and bounded by
 bytes. What failed is not kept: nobody can push good documents out with bad ones. Trusted documents, which a manifest
 names, are read at start and stay for good beside them.
 """
@@ -98,12 +98,14 @@ class Operation:
 class Document:
     """A document that is valid for the schema and within the limits of what can be known without variables."""
 
-    __slots__ = ("ast", "bytes", "digest", "operations")
+    __slots__ = ("ast", "bytes", "digest", "operations", "trusted")
 
     def __init__(self, digest: bytes, ast: DocumentNode, measured: Mapping[int, Measured], size: int) -> None:
         self.digest = digest
         self.ast = ast
         self.bytes = size
+        self.trusted = False
+        """Whether a manifest names it."""
         self.operations: dict[str | None, Operation] = {}
         for place, found in measured.items():
             node = ast.definitions[place]
@@ -132,7 +134,7 @@ class Document:
 
 
 class Documents:
-    """The cache: documents by the SHA-256 of their text, the longest unused leaving first."""
+    """The cache: documents by their text, the longest unused leaving first."""
 
     def __init__(
         self, schema: GraphQLSchema, limits: DocumentLimits, max_bytes: int, *, trusted_only: bool = False
@@ -141,8 +143,8 @@ class Documents:
         self._limits = limits
         self._max_bytes = max_bytes
         self._trusted_only = trusted_only
-        self._kept: OrderedDict[bytes, Document] = OrderedDict()
-        self._trusted: dict[bytes, Document] = {}
+        self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._trusted: dict[str, Document] = {}
         self._by_id: dict[str, Document] = {}
         self.bytes = 0
         """Estimated size of what is kept."""
@@ -154,24 +156,20 @@ class Documents:
 
     def get(self, text: str, language: Language) -> Document:
         """The document; raises Refusal (GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, QUERY_TOO_COMPLEX)."""
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest = hashlib.sha256(encoded).digest()
-        trusted = self._trusted.get(digest)
+        trusted = self._trusted.get(text)
         if trusted is not None:
             return trusted
         if self._trusted_only:
             raise _not_trusted(language)
-        kept = self._kept.get(digest)
+        kept = self._kept.get(text)
         (_MISSES if kept is None else _HITS).inc()
         if kept is not None:
-            self._kept.move_to_end(digest)
+            self._kept.move_to_end(text)
             return kept
         self.misses += 1
-        if len(encoded) > self._limits.bytes:
-            raise too_complex([Excess("bytes", len(encoded), self._limits.bytes)], language)
-        document = self._read(digest, text, language)
+        document = self._read(text, language)
         if document.bytes <= self._max_bytes:
-            self._kept[digest] = document
+            self._kept[text] = document
             self.bytes += document.bytes
             while self.bytes > self._max_bytes:
                 self.bytes -= self._kept.popitem(last=False)[1].bytes
@@ -192,25 +190,22 @@ class Documents:
 
     def trusted_name(self, operation: Operation) -> str | None:
         """The name of an operation of a trusted document, of which there are few; None for all others."""
-        return operation.name if self._trusted.get(operation.document.digest) is operation.document else None
+        return operation.name if operation.document.trusted else None
 
     def trust(self, path: Path) -> None:
         """Read a manifest; its documents are never pushed out. Raises TrustedError, which names every fault."""
         manifest, faults = read_manifest(path)
         for document_id, text in manifest.items():
-            encoded = text.encode("utf-8", "surrogatepass")
-            digest = hashlib.sha256(encoded).digest()
             try:
-                if len(encoded) > self._limits.bytes:
-                    raise too_complex([Excess("bytes", len(encoded), self._limits.bytes)], "en")
-                document = self._trusted.get(digest) or self._read(digest, text, "en")
+                document = self._trusted.get(text) or self._read(text, "en")
                 for operation in document.operations.values():
                     operation.check_cost({}, self._limits, "en")
             except Refusal as refusal:
                 faults += [f"Document {document_id[:80]}{_place(each)}: {each['message']}" for each in refusal.errors]
                 continue
-            self._trusted[digest] = self._by_id[document_id.removeprefix("sha256:")] = document
-            self._by_id.setdefault(digest.hex(), document)
+            document.trusted = True
+            self._trusted[text] = self._by_id[document_id.removeprefix("sha256:")] = document
+            self._by_id.setdefault(document.digest.hex(), document)
             for operation in document.operations.values():
                 # Few, and known beforehand: metrics tell them apart whatever else is sent.
                 operation_names(operation.name)
@@ -222,7 +217,10 @@ class Documents:
         """All trusted documents."""
         return list(self._trusted.values())
 
-    def _read(self, digest: bytes, text: str, language: Language) -> Document:
+    def _read(self, text: str, language: Language) -> Document:
+        encoded = text.encode("utf-8", "surrogatepass")
+        if len(encoded) > self._limits.bytes:
+            raise too_complex([Excess("bytes", len(encoded), self._limits.bytes)], language)
         try:
             ast = parse(text, max_tokens=self._limits.tokens)
         except GraphQLSyntaxError as fault:
@@ -246,7 +244,9 @@ class Documents:
         faults = validate(self._schema, ast, _RULES, max_errors=masking.MOST_ERRORS)
         if faults:
             raise masking.validation_failed(faults, ast, language)
-        return Document(digest, ast, measured, len(text) * 4 + ast_tokens(ast) * BYTES_PER_TOKEN)
+        return Document(
+            hashlib.sha256(encoded).digest(), ast, measured, len(text) * 4 + ast_tokens(ast) * BYTES_PER_TOKEN
+        )
 
 
 def _place(error: masking.JsonError) -> str:

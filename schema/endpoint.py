@@ -7,6 +7,7 @@ make a browser act for its user.
 
 import asyncio
 import contextlib
+import functools
 import json
 import re
 import uuid
@@ -35,8 +36,6 @@ _CONTENT_TYPE = re.compile(r"""\s*application/json\s*(;\s*charset\s*=\s*"?utf-?8
 
 _PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id")
 """Parameters of a GET that are text; variables and extensions are JSON."""
-
-_ALWAYS = ((b"cache-control", b"no-store"), (b"vary", b"Accept, Accept-Language, Authorization"))
 
 SIGN_IN = "signIn"
 """The mutation for whoever has no token yet."""
@@ -92,10 +91,8 @@ class GraphQLEndpoint:
             body, status = {"errors": [made]}, masking.status_of(made)
         text = encode(body)
         fields = [
-            (b"content-length", str(len(text)).encode()),
-            (b"content-type", f"{media or JSON}; charset=utf-8".encode()),
-            (b"content-language", language.encode()),
-            *_ALWAYS,
+            (b"content-length", b"%d" % len(text)),
+            *_head(media or JSON, language),
             *((name.encode("latin-1"), value.encode("latin-1")) for name, value in more.items()),
         ]
         await send({"type": "http.response.start", "status": status, "headers": fields})
@@ -203,6 +200,16 @@ class GraphQLEndpoint:
             )
         if method == "GET" and type_ is not OperationType.QUERY:
             raise _not_allowed("POST", language)
+
+
+@functools.cache
+def _head(media: str, language: Language) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"content-type", f"{media}; charset=utf-8".encode()),
+        (b"content-language", language.encode()),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"Accept, Accept-Language, Authorization"),
+    )
 
 
 def request_id_of(scope: Scope) -> str:
