@@ -1,7 +1,9 @@
 """Opening a cycle: what is fixed, who is asked for what, what is ready, what is settled from the first moment on."""
 
+from importlib import import_module
 from uuid import UUID
 
+import asyncpg
 import orjson
 import pytest
 
@@ -11,11 +13,14 @@ from service.jobs import Stopped
 from service.opening import open_cycle
 from tenants.database import Database, Transaction
 from tenants.ids import uuid7_bytes
+from tenants.migrations import sql_beside
 from tenants.provisioning import District
 from tests.bench.loading import Loaded, load
 from tests.service.cycling import count, opened, start_opening
 
 pytestmark = pytest.mark.anyio
+
+PINNED_ITEMS = str(import_module("tenants.migrations.0010_pinned_items").__file__)
 
 
 @pytest.fixture
@@ -69,7 +74,8 @@ async def test_an_opening_makes_all_there_is_to_do(db: Database, actor: Actor, l
         assert await count(tx, "assessments", "state = 'WAITING' AND levels = 1 AND report_id IS NOT NULL") == 18
         assert await tx.fetchval("SELECT count(DISTINCT id) FROM tasks WHERE tenant_id = $1", actor.tenant_id) == 18
         dates = await tx.fetchrow(
-            """SELECT count(*) FILTER (WHERE k.due_on = c.due_on AND k.due_at = c.due_at AND k.closes_at = c.closes_at)
+            """SELECT count(*) FILTER (WHERE k.due_on = c.due_on AND k.due_at = c.due_at AND k.closes_at = c.closes_at
+                          AND k.scheme_version_id = c.scheme_version_id)
                FROM tasks k JOIN cycles c ON c.tenant_id = k.tenant_id AND c.id = k.cycle_id WHERE k.tenant_id = $1""",
             actor.tenant_id,
         )
@@ -100,6 +106,23 @@ async def test_an_opening_makes_all_there_is_to_do(db: Database, actor: Actor, l
         job = await tx.fetchrow("SELECT state, percent FROM jobs WHERE tenant_id = $1", actor.tenant_id)
         assert job == ("SUCCEEDED", 100)
         assert await count(tx, "cycle_categories", "name <> '?'") == 2, "names as of now"
+
+
+async def test_the_migration_pins_the_items_of_tasks_that_are_there(
+    db: Database, actor: Actor, loaded: Loaded, owner_url: str
+) -> None:
+    await open_cycle(await start_opening(db, actor, loaded.cycle_id))
+    connection = await asyncpg.connect(owner_url)
+    try:
+        # Rolled back by the end of the connection.
+        await connection.execute(f"BEGIN; SET LOCAL ROLE kp_owner; SET LOCAL app.tenant_id = '{actor.tenant_id}'")
+        await connection.execute("UPDATE tasks SET scheme_version_id = gen_random_uuid()")
+        await connection.execute(sql_beside(PINNED_ITEMS))
+        await connection.execute(f"SET LOCAL app.tenant_id = '{actor.tenant_id}'")
+        pinned = "SELECT DISTINCT scheme_version_id FROM tasks"
+        assert [row[0] for row in await connection.fetch(pinned)] == [loaded.version_id]
+    finally:
+        await connection.close()
 
 
 async def test_an_open_cycle_keeps_names_and_places(db: Database, actor: Actor, loaded: Loaded) -> None:
