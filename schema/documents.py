@@ -1,8 +1,8 @@
 """Documents, each parsed, measured and validated once (查询文档缓存).
 
-Validation is most of the work of a small request, so what passed is kept, by its text and bounded by
-bytes. What failed is not kept: nobody can push good documents out with bad ones. Trusted documents, which a manifest
-names, are read at start and stay for good beside them.
+Validation is most of the work of a small request, so what passed is kept, by its text and bounded by bytes. What failed
+is not kept: nobody can push good documents out with bad ones. Trusted documents, which a manifest names, are read at
+start and stay for good beside them.
 """
 
 import hashlib
