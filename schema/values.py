@@ -12,6 +12,7 @@ import strawberry
 
 from schema.mapping import Variants, column, document, value
 from service.reports.rights import FILLS_SIDE
+from service.scoring.rules.grade_mean import APART_FROM
 from service.scoring.text import Text
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ VALUE_TYPES = Variants(
 """Which type the JSON of a value is."""
 
 MEAN_PLACES = 2
-"""Places of a shown mean beyond those of the item."""
+"""Places of a shown mean beyond those of the item; counts have none."""
 
 
 def quoted(text: str) -> str:
@@ -53,6 +54,21 @@ _COUNTED = f"{_OPTIONS} WHERE {{detail}} -> 'counts' ? (op.o ->> 'code')"
 _TOTAL = "(SELECT coalesce(sum(ct.v::bigint), 0) FROM jsonb_each_text({detail} -> 'counts') ct(k, v))"
 _MEAN = f"""(SELECT trim_scale(round(avg(sc.v::numeric), si.scale + {MEAN_PLACES}))::text
     FROM jsonb_array_elements_text({{detail}} -> 'scores') sc(v))"""
+# Of the first leaf that weighs the item, under its least number of ballots; those of few people would tell what each
+# of them said.
+_BALLOTS_MEAN = f"""(SELECT CASE WHEN sum(bc.n) >= bv.least AND ({{shown}} OR sum(bc.n) >= {APART_FROM})
+        THEN trim_scale(round(sum(bc.marks * bc.n) / nullif(sum(bc.n), 0), {MEAN_PLACES}))::text END
+    FROM (SELECT bg.v -> 'values' AS marks, (bl.rule ->> 'minBallots')::int AS least FROM indicator_items bi
+        JOIN indicators bl ON bl.tenant_id = bi.tenant_id AND bl.id = bi.indicator_id
+             AND bl.scheme_version_id = si.scheme_version_id AND bl.rule ->> 'kind' = 'GRADE_MEAN'
+        CROSS JOIN LATERAL jsonb_array_elements(bl.rule -> 'groups') bg(v)
+        WHERE bi.tenant_id = {{tenant}} AND bi.data_item_id = si.data_item_id
+          AND bg.v ->> 'dataItem' = si.data_item_id::text
+        ORDER BY bl.print_order LIMIT 1) bv
+    CROSS JOIN LATERAL (SELECT (bm.v ->> 'marks')::numeric AS marks,
+               coalesce(({{detail}} -> 'counts' ->> (bm.v ->> 'option'))::bigint, 0) AS n
+        FROM jsonb_array_elements(bv.marks) bm(v)) bc
+    GROUP BY bv.least)"""
 _NUMBER = "trim_scale({number})::text"
 _IS = """CASE WHEN si.type IN ('NUMBER', 'INTEGER') AND {number} IS NOT NULL THEN 'NUMBER'
         WHEN si.type = 'YES_NO' AND {number} IS NOT NULL THEN 'YES_NO'
@@ -70,7 +86,7 @@ def value_json(number: str, detail: str, shown: str) -> str:
             WHEN 'CHOICE' THEN jsonb_build_object('kind', 'CHOICE', 'option',
                 (SELECT op.o FROM {_OPTIONS} WHERE op.o ->> 'code' = {{detail}} ->> 'choice' LIMIT 1))
             WHEN 'COUNTS' THEN jsonb_build_object('kind', 'COUNTS',
-                'total', {_TOTAL}, 'counts', CASE WHEN {{shown}} THEN (
+                'total', {_TOTAL}, 'mean', {_BALLOTS_MEAN}, 'counts', CASE WHEN {{shown}} THEN (
                     SELECT coalesce(jsonb_agg(jsonb_build_object('option', op.o, 'count',
                         ({{detail}} -> 'counts' ->> (op.o ->> 'code'))::bigint) ORDER BY op.n), '[]')
                     FROM {_COUNTED}) END)
@@ -207,7 +223,10 @@ class CountsValue:
         "The counts; null where they come from people and the viewer did not enter them."
     )
     total: int = column("Their sum.")
-    mean: Decimal | None = column("Their mean under the rule that uses them; null where no rule weighs them.")
+    mean: Decimal | None = column(
+        "Their mean under the rule that uses them, rounded to two places; null where no rule weighs them, where there "
+        "are too few for it, or where fewer than three come from people and the viewer did not enter them."
+    )
 
 
 @value

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from service.access import Actor, Role
@@ -298,14 +299,15 @@ async def test_drafts_are_for_the_side_that_fills_them(cycle: OpenCycle, ask_as:
     assert [edge["node"]["display"] for edge in own["task"]["entry"]["revisions"]["edges"]] == ["41人", "40人"]
 
 
-async def test_parts_that_come_from_people_are_for_who_entered_them(cycle: OpenCycle, ask_as: Any) -> None:
+async def make_personal(cycle: OpenCycle, *items: str) -> None:
+    """Have the values of these items come from people."""
     await cycle.sql(
         "UPDATE data_items SET personal = true WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) RETURNING id",
-        [cycle.items["K"], cycle.items["S"]],
+        [cycle.items[item] for item in items],
     )
     # The pinned copy is what counts; a version is written once, so the test writes it as the owner would.
     async with cycle.db.transaction(cycle.tenant.id) as tx:
-        for item in ("K", "S"):
+        for item in items:
             row = await tx.fetchrow(
                 "DELETE FROM scheme_version_items WHERE tenant_id = $1 AND data_item_id = $2 RETURNING *",
                 cycle.tenant.id,
@@ -316,6 +318,43 @@ async def test_parts_that_come_from_people_are_for_who_entered_them(cycle: OpenC
             names = ", ".join(columns)
             places = ", ".join(f"${n + 1}" for n in range(len(columns)))
             await tx.execute(f"INSERT INTO scheme_version_items ({names}) VALUES ({places})", *columns.values())
+
+
+@pytest.mark.parametrize(
+    ("ballots", "least", "to_its_side", "to_others"),
+    [
+        ({"yes": 2, "no": 1, "dk": 5}, 3, "80.17", "80.17"),
+        ({"yes": 2, "no": 1, "dk": 5}, 4, None, None),
+        ({"yes": 1, "no": 1, "dk": 7}, 1, "70.25", None),
+        ({"yes": 0, "no": 0, "dk": 7}, 1, None, None),
+    ],
+    ids=["enough", "too few for the rule", "so few that it would tell who said what", "nobody knew"],
+)
+async def test_ballots_have_the_mean_of_the_rule_that_weighs_them(
+    cycle: OpenCycle, ask_as: Any, ballots: dict[str, int], least: int, to_its_side: str | None, to_others: str | None
+) -> None:
+    values = [{"option": "yes", "marks": "100"}, {"option": "no", "marks": "40.5"}]
+    group = {"name": "群众", "weight": "1", "dataItem": str(cycle.items["K"]), "values": values}
+    await cycle.sql(
+        "UPDATE indicators SET rule = $3::jsonb WHERE tenant_id = $1 AND id = $2 RETURNING id",
+        cycle.leaves["ballots"],
+        orjson.dumps({"kind": "GRADE_MEAN", "minBallots": least, "groups": [group]}).decode(),
+    )
+    await make_personal(cycle, "K")
+    secretary = await cycle.person((Role.SECRETARY, "b1"))
+    counts = Content(counts=list(ballots.items()))
+    await fill(cycle, secretary, "b1", K=counts, S=Content(scores=["90"]))
+    await submit(cycle, secretary, "b1")
+    query = "query ($id: ID!) { task(id: $id) { entry { value { ...Value } } } }" + VALUE
+    seen = []
+    for who in (secretary, await cycle.person((Role.REVIEWER, "t1"))):
+        task = (await ask_as(who).ask(query, id=await cycle.task_id("b1", "K")))["task"]
+        seen.append(task["entry"]["value"]["mean"])
+    assert seen == [to_its_side, to_others]
+
+
+async def test_parts_that_come_from_people_are_for_who_entered_them(cycle: OpenCycle, ask_as: Any) -> None:
+    await make_personal(cycle, "K", "S")
     secretary = await cycle.person((Role.SECRETARY, "b1"))
     counts = Content(counts=[("yes", 30), ("dk", 2)])
     await fill(cycle, secretary, "b1", K=counts, S=Content(scores=["90", "80"]))

@@ -130,18 +130,20 @@ FITTING = [
 async def test_a_value_without_its_parts_is_the_value_but_for_them(
     populated: Populated, kind: str, number: str | None, detail: dict[str, Any] | None
 ) -> None:
-    whole = value_json("xv.number", "xv.detail", "true")
+    whole = value_json("xv.number", "xv.detail", "true").replace("{tenant}", "$6::uuid")
     columns = value_columns("xv.number", "xv.detail", "si.type").items()
     async with populated.side.caller.db.transaction(populated.side.district.id, read_only=True) as tx:
         row = await tx.fetchrow(
             f"""SELECT ({whole})::jsonb - $5::text[] AS rest, {", ".join(f"{sql} AS {key}" for key, sql in columns)}
-                FROM (SELECT $1::text AS type, 2 AS scale, $4::jsonb AS options) si,
+                FROM (SELECT $1::text AS type, 2 AS scale, $4::jsonb AS options, $6::uuid AS scheme_version_id,
+                             $6::uuid AS data_item_id) si,
                      (SELECT $2::text::numeric AS number, $3::jsonb AS detail) xv""",
             kind,
             number,
             None if detail is None else orjson.dumps(detail).decode(),
             '[{"code": "a", "name": "甲"}, {"code": "b", "name": "乙"}]',
             list(VALUE_PARTS),
+            tx.tenant_id,
         )
     assert row is not None
     rest = None if row["rest"] is None else orjson.loads(row["rest"])
