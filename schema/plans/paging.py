@@ -56,12 +56,14 @@ class _Page:
     def sql(self) -> str:
         """The connection."""
         texts = Texts()
+        # All of them before the first is put together: what one of them joins to the rows may change their order.
+        made = {chosen.key: self.edge(chosen) for chosen in self.branch.chosen if chosen.name == "edges"}
         for place, chosen in enumerate(self.branch.chosen):
             texts.literal(f"{',' if place else '{'}{json_text(chosen.key)}:")
             match chosen.name:
                 case "edges":
                     texts.literal("[")
-                    texts.expression(f"coalesce({self.aggregate(self.edges(chosen))},'')")
+                    texts.expression(f"coalesce({self.aggregate(self.edges(made[chosen.key]))},'')")
                     texts.literal("]")
                 case "pageInfo":
                     self.page_info(texts, chosen.branches[0])
@@ -82,8 +84,16 @@ class _Page:
         name = self.aggregates.setdefault(sql, f"a{len(self.aggregates)}")
         return f"{self.page}.{name}"
 
-    def edges(self, chosen: Chosen) -> str:
+    def edges(self, made: str) -> str:
         """The edges of the page, in order."""
+        # Rows of a page that stands alone come in its order; what is joined to them is looked up for each in turn.
+        order = f" ORDER BY {self.alias}.__n{' DESC' if self.plan.backward else ''}"
+        ordered = order if self.plan.backward or self.scope.levels else ""
+        within = f" FILTER (WHERE {self.alias}.__n <= {self.size})" if self.looks_ahead else ""
+        return f"string_agg(coalesce({made},{FAULT}),','{ordered}){within}"
+
+    def edge(self, chosen: Chosen) -> str:
+        """One edge."""
         (branch,) = chosen.branches
         texts = Texts()
         for place, each in enumerate(branch.chosen):
@@ -99,11 +109,7 @@ class _Page:
                 case _:
                     texts.literal(json_text(branch.name))
         texts.literal("}" if branch.chosen else "{}")
-        # Rows of a page that stands alone come in its order; what is joined to them is looked up for each in turn.
-        order = f" ORDER BY {self.alias}.__n{' DESC' if self.plan.backward else ''}"
-        ordered = order if self.plan.backward or self.scope.levels else ""
-        within = f" FILTER (WHERE {self.alias}.__n <= {self.size})" if self.looks_ahead else ""
-        return f"string_agg(coalesce({texts.sql()},{FAULT}),','{ordered}){within}"
+        return texts.sql()
 
     def page_info(self, texts: Texts, branch: Branch) -> None:
         """Flags and cursors."""

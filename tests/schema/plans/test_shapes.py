@@ -6,6 +6,8 @@ import pytest
 import strawberry
 
 from schema.asgi import options_of
+from schema.plans.plan import Sight
+from schema.requests import GraphQLRequest
 from service.settings import Settings
 from tenants.provisioning import District
 from tests.schema.conftest import Caller, MakeCaller
@@ -171,6 +173,17 @@ async def test_pages_both_ways(library: Both, administrator: Caller, order: list
 async def test_parts_of_a_page(library: Both, administrator: Caller, asked: str) -> None:
     for arguments in ("", "(first: 2)", "(last: 2)", "(filter: { dear: true }, first: 100)"):
         await library.ask(administrator, f"{{ books{arguments} {{ {asked} }} }}")
+
+
+async def test_edges_under_two_names_come_in_one_order(library: Both, administrator: Caller) -> None:
+    """What one of them joins to the rows must not change the order of the other, whatever PostgreSQL makes of it."""
+    page = "{ books { a: edges { node { title } } b: edges { node { tallies { books } } } pageInfo { hasNextPage } } }"
+    await library.ask(administrator, page)
+    assert library.planned.plans is not None
+    operation = library.planned.prepare(GraphQLRequest(page, {}, None), "en")
+    sight = Sight(everything=True, narrowed=False, roles=frozenset())
+    sql = library.planned.plans.prepare(operation, {}, sight, "en").sql
+    assert sql.count("string_agg(") == sql.count(",',' ORDER BY ") == 3
 
 
 async def test_what_is_no_query_of_rows_is_left_to_the_stock(
