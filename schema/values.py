@@ -54,13 +54,14 @@ _COUNTED = f"{_OPTIONS} WHERE {{detail}} -> 'counts' ? (op.o ->> 'code')"
 _TOTAL = "(SELECT coalesce(sum(ct.v::bigint), 0) FROM jsonb_each_text({detail} -> 'counts') ct(k, v))"
 _MEAN = f"""(SELECT trim_scale(round(avg(sc.v::numeric), si.scale + {MEAN_PLACES}))::text
     FROM jsonb_array_elements_text({{detail}} -> 'scores') sc(v))"""
-# Of the first leaf that weighs the item, under its least number of ballots; those of few people would tell what each
-# of them said.
+# Of the unit's first leaf that weighs the item, not under its least number of ballots; those of few people would tell
+# what each of them said.
 _BALLOTS_MEAN = f"""(SELECT CASE WHEN sum(bc.n) >= bv.least AND ({{shown}} OR sum(bc.n) >= {APART_FROM})
         THEN trim_scale(round(sum(bc.marks * bc.n) / nullif(sum(bc.n), 0), {MEAN_PLACES}))::text END
     FROM (SELECT bg.v -> 'values' AS marks, (bl.rule ->> 'minBallots')::int AS least FROM indicator_items bi
         JOIN indicators bl ON bl.tenant_id = bi.tenant_id AND bl.id = bi.indicator_id
              AND bl.scheme_version_id = si.scheme_version_id AND bl.rule ->> 'kind' = 'GRADE_MEAN'
+        JOIN assessments ba ON ba.tenant_id = bl.tenant_id AND ba.indicator_id = bl.id AND ba.cycle_unit_id = {{unit}}
         CROSS JOIN LATERAL jsonb_array_elements(bl.rule -> 'groups') bg(v)
         WHERE bi.tenant_id = {{tenant}} AND bi.data_item_id = si.data_item_id
           AND bg.v ->> 'dataItem' = si.data_item_id::text
@@ -77,9 +78,9 @@ _IS = """CASE WHEN si.type IN ('NUMBER', 'INTEGER') AND {number} IS NOT NULL THE
         WHEN si.type = 'SCORES' AND {detail} ? 'scores' THEN 'SCORES' END"""
 
 
-def value_json(number: str, detail: str, shown: str) -> str:
-    """SQL for a value's JSON over `si`; `shown` is SQL for whether its parts may be read."""
-    return _given(
+def value_json(number: str, detail: str, shown: str, unit: str = "vt.cycle_unit_id") -> str:
+    """SQL for a value's JSON over `si`; `shown` is SQL for whether its parts may be read, `unit` for the cycle unit."""
+    template = _given(
         f"""CASE {_IS}
             WHEN 'NUMBER' THEN jsonb_build_object('kind', 'NUMBER', 'number', {_NUMBER})
             WHEN 'YES_NO' THEN jsonb_build_object('kind', 'YES_NO', 'yes', {{number}} = 1)
@@ -98,6 +99,7 @@ def value_json(number: str, detail: str, shown: str) -> str:
         detail,
         shown,
     )
+    return template.replace("{unit}", unit)
 
 
 VALUE_PARTS = ("option", "total", "counts", "scores", "mean")
@@ -225,7 +227,7 @@ class CountsValue:
     total: int = column("Their sum.")
     mean: Decimal | None = column(
         "Their mean under the rule that uses them, rounded to two places; null where no rule weighs them, where there "
-        "are too few for it, or where fewer than three come from people and the viewer did not enter them."
+        "are too few for it, or where fewer than three that count come from people and the viewer did not enter them."
     )
 
 

@@ -101,7 +101,7 @@ _ENTRY_COLUMNS = value_columns("{t}.number", "{t}.detail", of_task("{t}.task_id"
 _ENTRY_WORDS = of_task("{t}.task_id", value_words("{t}.number", "{t}.detail", PARTS_SHOWN))
 
 _PREVIOUS = f"""SELECT px.cycle_id, px.value, px.display FROM (
-        SELECT pt.cycle_id, {value_json("pr.number", "pr.detail", "NOT si.personal")} AS value,
+        SELECT pt.cycle_id, {value_json("pr.number", "pr.detail", "NOT si.personal", "pt.cycle_unit_id")} AS value,
                {value_words("pr.number", "pr.detail", "NOT si.personal")} AS display
         FROM tasks nt
         JOIN cycles nc ON nc.tenant_id = nt.tenant_id AND nc.id = nt.cycle_id

@@ -340,6 +340,25 @@ async def test_ballots_have_the_mean_of_the_rule_that_weighs_them(
         cycle.leaves["ballots"],
         orjson.dumps({"kind": "GRADE_MEAN", "minBallots": least, "groups": [group]}).decode(),
     )
+    # A leaf before it weighs the item for units of another category, so that this one has no assessment of it.
+    other = {**group, "values": [{**each, "marks": "1"} for each in values]}
+    await cycle.sql(
+        """WITH other AS (
+               INSERT INTO indicators SELECT (jsonb_populate_record(i, $3::jsonb)).* FROM indicators i
+               WHERE i.tenant_id = $1 AND i.id = $2 RETURNING id)
+           INSERT INTO indicator_items (tenant_id, indicator_id, data_item_id, position)
+           SELECT $1, id, $4, 0 FROM other RETURNING indicator_id""",
+        cycle.leaves["ballots"],
+        orjson.dumps(
+            {
+                "id": str(uuid.uuid4()),
+                "code": "P-other",
+                "print_order": 1,
+                "rule": {"kind": "GRADE_MEAN", "minBallots": 1, "groups": [other]},
+            }
+        ).decode(),
+        cycle.items["K"],
+    )
     await make_personal(cycle, "K")
     secretary = await cycle.person((Role.SECRETARY, "b1"))
     counts = Content(counts=list(ballots.items()))

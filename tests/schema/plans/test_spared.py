@@ -130,7 +130,7 @@ FITTING = [
 async def test_a_value_without_its_parts_is_the_value_but_for_them(
     populated: Populated, kind: str, number: str | None, detail: dict[str, Any] | None
 ) -> None:
-    whole = value_json("xv.number", "xv.detail", "true").replace("{tenant}", "$6::uuid")
+    whole = value_json("xv.number", "xv.detail", "true", "$6::uuid").replace("{tenant}", "$6::uuid")
     columns = value_columns("xv.number", "xv.detail", "si.type").items()
     async with populated.side.caller.db.transaction(populated.side.district.id, read_only=True) as tx:
         row = await tx.fetchrow(
