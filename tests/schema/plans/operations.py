@@ -270,8 +270,6 @@ class Writer:
         ]
         if self.chance(30):
             parts.append("totalCount")
-        if self.chance(25):
-            parts.append(f"again: edges {{ node {self.selection(node, depth - 1, aliased=aliased)} }}")
         return f"{{ {' '.join(self.draw(st.permutations(parts)))} }}"
 
     def directives(self) -> str:
