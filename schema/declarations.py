@@ -131,6 +131,8 @@ class Relation(Reach):
     variants: Variants | None = None
     back: tuple[tuple[str, str], ...] = ()
     """SQL by which what {r} declares comes back to the row {t}, each with what plans write in its place."""
+    sure: bool = False
+    """There is such a row whoever asks, so that nothing is looked for where nothing of it is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,12 +308,13 @@ def relation(
     seen: bool = False,
     when: str | None = None,
     back: tuple[tuple[str, str], ...] = (),
+    sure: bool = False,
 ) -> Any:
     """At most one row: the one that `on` and `where` tell, or the first by `order`.
 
-    `seen` and `when` as in `Reach`, `back` as in `Relation`.
+    `seen` and `when` as in `Reach`, `back` and `sure` as in `Relation`.
     """
-    declaration = Relation(on or {}, where, rows, tuple(arguments), order, variants, back, seen=seen, when=when)
+    declaration = Relation(on or {}, where, rows, tuple(arguments), order, variants, back, sure, seen=seen, when=when)
     return _mapped(description, declaration)
 
 

@@ -252,6 +252,8 @@ class Compiler:
         declaration = replace(declaration, when=None)
         scope = Scope()
         made = self.objects(chosen.branches, target, Row(alias, table or Kind.QUERY, scope, known))
+        if declaration.sure and not read_of(alias, " ".join((made, *scope.joins))):
+            return made
         item, conditions = reached(self.statement, declaration, target, own, row.source)
         # Without an order there is no more than one, or PostgreSQL refuses.
         first = f"{self.order(declaration.order, own)} LIMIT 1" if declaration.order else ""
