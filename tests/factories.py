@@ -22,7 +22,6 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import orjson
@@ -33,8 +32,7 @@ from service.ids import encode_id
 from tenants.database import Database
 from tenants.ids import uuid7, uuid7s
 from tenants.provisioning import District
-
-ZONE = ZoneInfo("Asia/Shanghai")
+from tests.small import ZONE, today
 
 UNITS = {
     "t1": ("root", "COMMITTEE", None),
@@ -232,11 +230,6 @@ class OpenCycle:
 def midnight_after(day: date) -> datetime:
     """The exclusive instant after a local day."""
     return datetime.combine(day + timedelta(days=1), datetime.min.time(), ZONE).astimezone(UTC)
-
-
-def today() -> date:
-    """Today where the districts of the tests are."""
-    return datetime.now(ZONE).date()
 
 
 async def open_cycle(db: Database, tenant: District, *, due_in: int = 10, grace_days: int = 0) -> OpenCycle:

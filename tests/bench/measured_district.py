@@ -1,7 +1,7 @@
 """A district as large as a real one, in the middle of a year: cycles with runs, a board, values, people."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from service import jobs, progress, publications
@@ -13,6 +13,7 @@ from tenants.ids import uuid7
 from tenants.provisioning import District
 from tests.bench.assessing import dimensions, run_job, settle
 from tests.bench.loading import Loaded, add_cycle, load
+from tests.small import today
 
 
 @dataclass
@@ -37,13 +38,12 @@ class Measured:
 async def build(db: Database, tenant: District, *, units: int, items: int, cycles: int) -> Measured:
     """Fill an empty district: older cycles are judged and ranked, the newest is half reported, and published."""
     actor = system_actor(tenant.id)
-    today = datetime.now(UTC).date()
     async with db.transaction(tenant.id) as tx:
-        loaded = await load(tx, units=units, items=items, due_on=today + timedelta(days=20))
+        loaded = await load(tx, units=units, items=items, due_on=today() + timedelta(days=20))
         await dimensions(tx, loaded.version_id, loaded.item_ids)
         measured = Measured(tenant, loaded, [loaded.cycle_id])
         for number in range(1, cycles):
-            due_on = today + timedelta(days=20 + number)
+            due_on = today() + timedelta(days=20 + number)
             key = await add_cycle(tx, loaded.version_id, loaded.category_ids, code=f"bench{number}", due_on=due_on)
             measured.cycles.append(key)
         measured.organiser = await _member(tx, "ORGANISER", None)

@@ -5,7 +5,7 @@ computed by a real worker.
 """
 
 import csv
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.client import Client, Installation
+from tests.small import today
 
 DATA = Path(__file__).parent.parent / "data" / "asem"
 TOLERANCE = Decimal("1e-9")
@@ -125,7 +126,6 @@ def set_up(installation: Installation, tree: Tree, weights: dict[str, str]) -> t
     organiser.mutate(
         "freezeSchemeVersion", "schemeVersion { state }", schemeVersionId=version["id"], version=version["version"]
     )
-    today = datetime.now(UTC).date()
     cycle = organiser.mutate(
         "createCycle",
         "cycle { id version }",
@@ -136,8 +136,8 @@ def set_up(installation: Installation, tree: Tree, weights: dict[str, str]) -> t
             "startsOn": "2018-01-01",
             "endsOn": "2018-12-31",
             "schemeVersionId": version["id"],
-            "opensOn": str(today),
-            "dueOn": str(today + timedelta(days=30)),
+            "opensOn": str(today()),
+            "dueOn": str(today() + timedelta(days=30)),
         },
     )["cycle"]
     job = organiser.mutate("openCycle", "job { id }", cycleId=cycle["id"], version=cycle["version"])["job"]

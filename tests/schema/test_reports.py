@@ -13,9 +13,10 @@ from service.reports import Content
 from service.settings import Settings
 from tenants.database import Database
 from tenants.provisioning import District
-from tests.factories import OpenCycle, open_cycle, today
+from tests.factories import OpenCycle, open_cycle
 from tests.schema.conftest import Caller
 from tests.service.test_reports import fill, send, submit
+from tests.small import today
 
 pytestmark = pytest.mark.anyio
 

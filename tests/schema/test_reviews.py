@@ -12,11 +12,12 @@ from service.reviews import Accept, Adjust, AdjustedValue, Award, Reject, Return
 from service.settings import Settings
 from tenants.database import Database
 from tenants.provisioning import District
-from tests.factories import OpenCycle, open_cycle, today
+from tests.factories import OpenCycle, open_cycle
 from tests.schema.conftest import Caller
 from tests.schema.test_reports import ERROR, VALUE, key
 from tests.service.test_reports import fill, send, submit
 from tests.service.test_reviews import judge, reported
+from tests.small import today
 
 pytestmark = pytest.mark.anyio
 

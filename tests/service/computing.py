@@ -24,9 +24,9 @@ from service.schemes.rules import translate, with_units
 from tenants.database import Database
 from tenants.ids import uuid7
 from tenants.provisioning import District
-from tests.factories import today
 from tests.service.drafting import World, acting, make_world
 from tests.service.scoring.reference import Unit
+from tests.small import today
 
 Value = str | bool | Mapping[str, int] | Sequence[str]
 Values = Mapping[str, Mapping[str, Value]]

@@ -20,10 +20,11 @@ from tenants.migrations import sql_beside
 from tenants.provisioning import District
 from tests.bench.loading import load
 from tests.counting import check_counters, kept, recounted
-from tests.factories import ITEMS, LEAVES, OpenCycle, open_cycle, today
+from tests.factories import ITEMS, LEAVES, OpenCycle, open_cycle
 from tests.service.cycling import opened
 from tests.service.test_reports import fill, send, submit
 from tests.service.test_reviews import judge
+from tests.small import today
 
 pytestmark = pytest.mark.anyio
 

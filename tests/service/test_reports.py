@@ -18,7 +18,8 @@ from service.reports import Content, EntrySpec
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.conftest import MakeTenant
-from tests.factories import OpenCycle, ids, open_cycle, today
+from tests.factories import OpenCycle, ids, open_cycle
+from tests.small import today
 
 pytestmark = pytest.mark.anyio
 

@@ -32,9 +32,10 @@ from tenants.database import Database, Transaction
 from tenants.provisioning import District
 from tests.bench.loading import load
 from tests.conftest import MakeTenant
-from tests.factories import OpenCycle, midnight_after, open_cycle, read_cycle, today
+from tests.factories import OpenCycle, midnight_after, open_cycle, read_cycle
 from tests.service.cycling import opened
 from tests.service.test_reports import fill, send, submit
+from tests.small import today
 
 pytestmark = pytest.mark.anyio
 
