@@ -4,23 +4,28 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
+from service import schemes
 from service.main import cli
 from service.scorefiles import example_text, misshapen
 from service.scoring import RULES, Fault, parse_scheme
+from tenants.database import Database
+from tenants.provisioning import District
+from tests.service.drafting import make_world
 from tests.service.scoring.build import LINEAR, document, leaf
 
 HEAD = "unit,item,state,value,late_days,previous\n"
 ITEMS = {
-    "完成": "20",
-    "应办": "21",
-    "目标": "25",
-    "换届": "true",
-    "上墙": "false",
-    "评价": "一般",
-    "测评": "好=6;一般=2;不了解=9",
-    "打分": "95;90;85",
+    "done": "20",
+    "due": "21",
+    "target": "25",
+    "election": "true",
+    "posted": "false",
+    "rating": "一般",
+    "ballots": "好=6;一般=2;不了解=9",
+    "marks": "95;90;85",
 }
 
 
@@ -45,7 +50,7 @@ def test_the_example_has_every_rule_and_is_sound() -> None:
 
 
 def test_the_example_can_be_scored(tmp_path: Path) -> None:
-    rows = [f"甲,{item},given,{value},,{18 if item == '完成' else ''}" for item, value in ITEMS.items()]
+    rows = [f"甲,{item},given,{value},,{18 if item == 'done' else ''}" for item, value in ITEMS.items()]
     rows += ["甲,1.01/领导,given,6;5.5,,", "甲,1.01/同级,given,1;5;6,,"]
     (tmp_path / "u.csv").write_text("unit,name,category\n甲,甲社区,社区\n")
     (unit,) = score(tmp_path, example_text(), "\n".join(rows), "--units", str(tmp_path / "u.csv"))
@@ -54,6 +59,16 @@ def test_the_example_can_be_scored(tmp_path: Path) -> None:
     assert unit["nodes"]["1.02"] == "80.000000000000"  # 20 of 25
     assert unit["nodes"]["1.09"] == "96.666666666667"  # 0.2 for two completed tens, of 6
     assert unit["nodes"]["1.12"] == "90.000000000000"  # (6 × 100 + 2 × 60) ÷ 8
+
+
+@pytest.mark.anyio
+async def test_the_example_can_be_imported_where_its_categories_are(db: Database, tenant: District) -> None:
+    world = await make_world(db, tenant)
+    async with db.transaction(tenant.id) as tx:
+        key = await schemes.import_scheme(tx, world.actor, document=example_text())
+        checked = await schemes.check_version(tx, key)
+    # Who awards, and the paper that a node rests on, only the district knows.
+    assert {fault.path[-1] for fault in checked.faults} == {"responsibleUnits", "basis"}
 
 
 def test_every_rule_is_told_with_its_definition_and_an_example() -> None:
