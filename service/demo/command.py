@@ -117,7 +117,9 @@ async def _run(
     async with contextlib.AsyncExitStack() as stack:
         with printer.step(Text("启动 serve 与 worker", "Start serve and worker")) as step:
             serve = await stack.enter_async_context(_process(settings, lines, "serve"))
-            worker = asyncio.create_task(_working(settings, lines, printer))
+            # The port of the metrics is serve's; the worker takes a free one and logs it.
+            beside = settings.model_copy(update={"metrics_port": settings.metrics_port and 0})
+            worker = asyncio.create_task(_working(beside, lines, printer))
             stack.push_async_callback(_cancelled, worker)
             await _first(_ready(base_url), serve, worker, stop, printer)
             step.note = base_url

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import httpx
 import pytest
 from pydantic import SecretStr
 from rich.console import Console
@@ -118,7 +119,9 @@ def test_the_demo_serves_until_it_is_interrupted_and_a_second_one_is_quick(
     for path in (folder, *folder.parents[:2]):
         path.chmod(path.stat().st_mode | 0o011)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KAOPING_")}
-    environment |= {"KAOPING_DATA": str(folder / "data"), "KAOPING_PORT": "0"}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        metrics = str(probe.getsockname()[1])
+    environment |= {"KAOPING_DATA": str(folder / "data"), "KAOPING_PORT": "0", "KAOPING_METRICS_PORT": metrics}
     command = [sys.executable, "-m", "service.main", "demo"]
     with (folder / "out.txt").open("w") as out:
         running = subprocess.Popen(command, env=environment, stdout=out)
@@ -128,6 +131,7 @@ def test_the_demo_serves_until_it_is_interrupted_and_a_second_one_is_quick(
                 assert time.monotonic() < deadline
                 assert running.poll() is None
                 time.sleep(0.2)
+            assert httpx.get(f"http://127.0.0.1:{metrics}/readyz", trust_env=False).is_success
         finally:
             running.send_signal(signal.SIGINT)
             assert running.wait(timeout=60) == 0
