@@ -44,7 +44,7 @@ from service.language import say
 from service.schemes import CategoryPoints, IndicatorSpec
 
 if TYPE_CHECKING:
-    from schema.rules import CrossCheckInput
+    from schema.rules.parts import CrossCheckInput
 
 
 @value
