@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import orjson
@@ -10,6 +10,7 @@ import orjson
 from service.schemes.settings import default_settings
 from tenants.database import Transaction
 from tenants.ids import uuid7, uuid7s
+from tests.small import today
 
 UNITS_PER_TOWN = 100
 
@@ -31,10 +32,10 @@ async def load(
     units: int,
     items: int,
     categories: int = 5,
-    due_on: date = date(2026, 12, 20),
+    due_on: date | None = None,
     sources: Sequence[str] = ("REPORTED",),
 ) -> Loaded:
-    """Fill an empty district; its cycle is a draft. Items beyond `sources` have the source of the first."""
+    """Fill an empty district; its cycle is a draft, due in 20 days. Items beyond `sources` have that of the first."""
     tenant, root = tx.tenant_id, await tx.fetchval("SELECT id FROM org_units WHERE tenant_id = $1", tx.tenant_id)
     category_ids = uuid7s(categories)
     await tx.execute(
@@ -144,7 +145,9 @@ async def load(
         leaf_ids,
         item_ids,
     )
-    cycle_id = await add_cycle(tx, version_id, category_ids, code="bench", due_on=due_on)
+    cycle_id = await add_cycle(
+        tx, version_id, category_ids, code="bench", due_on=due_on or today() + timedelta(days=20)
+    )
     return Loaded(category_ids, unit_ids, item_ids, version_id, cycle_id)
 
 
