@@ -210,3 +210,17 @@ def test_all_that_is_data_is_declared() -> None:
         if field.base_resolver is not None
     ]
     assert sorted(resolved) == ["NodeQuery.node", "NodeQuery.nodes"]
+
+
+async def test_what_is_sure_to_be_there_is_never_deleted(context: Context) -> None:
+    tables = {
+        table_of(target_of(field, field.declaration.variants).types[0])
+        for cls in [*table_types(), *roots("Query")]
+        for field in mapped_fields(cls)
+        if isinstance(field.declaration, Relation) and field.declaration.sure
+    }
+    assert tables
+    for table in tables:
+        assert table is not None
+        (row,) = await context.db.fetch_global("SELECT has_table_privilege('kp_app', $1, 'DELETE')", table.name)
+        assert not row[0], table.name
