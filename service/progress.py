@@ -161,11 +161,12 @@ async def recount(tx: Transaction, cycle_id: UUID) -> None:
     await tx.execute(_RECOUNT, tx.tenant_id, cycle_id)
 
 
+# Items are counted once: what has just been written is taken for a handful of rows, and would be counted per leaf.
 _RECOUNT: Final = f"""
 WITH filled AS (
     SELECT ta.cycle_unit_id, ta.due_at, {_FILLED} FROM tasks ta
     WHERE ta.tenant_id = $1 AND ta.cycle_id = $2 AND ta.filler <> 'SYSTEM' GROUP BY ta.cycle_unit_id, ta.due_at
-), items AS (
+), items AS MATERIALIZED (
     SELECT ta.data_item_id, cu.category_id, ta.due_at, {_FILLED} FROM tasks ta
     JOIN cycle_units cu ON cu.tenant_id = $1 AND cu.id = ta.cycle_unit_id
     WHERE ta.tenant_id = $1 AND ta.cycle_id = $2 AND ta.filler <> 'SYSTEM'

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from service.schemes.settings import default_settings
@@ -176,3 +177,13 @@ async def add_cycle(
         list(category_ids),
     )
     return cycle_id
+
+
+async def look_over(owner_url: str) -> None:
+    """Have PostgreSQL learn how much there is, as autovacuum does some minutes after a load."""
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await owner.execute("SET ROLE kp_owner")
+        await owner.execute("ANALYZE")
+    finally:
+        await owner.close()

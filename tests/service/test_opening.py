@@ -1,5 +1,8 @@
 """Opening a cycle: what is fixed, who is asked for what, what is ready, what is settled from the first moment on."""
 
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from uuid import UUID
 
@@ -9,13 +12,14 @@ import pytest
 
 from service.access import Actor, system_actor
 from service.errors import IllegalState, Invalid
-from service.jobs import Stopped
+from service.jobs import JobRun, Stopped
 from service.opening import open_cycle
 from tenants.database import Database, Transaction
 from tenants.ids import uuid7_bytes
 from tenants.migrations import sql_beside
 from tenants.provisioning import District
-from tests.bench.loading import Loaded, load
+from tests.bench.loading import Loaded, load, look_over
+from tests.conftest import MakeTenant
 from tests.service.cycling import count, opened, start_opening
 
 pytestmark = pytest.mark.anyio
@@ -251,6 +255,50 @@ async def test_only_units_below_the_chosen_one_are_assessed(db: Database, tenant
     async with db.transaction(tenant.id) as tx:
         assert await count(tx, "cycle_units", "assessed") == 49, "one of them has ended"
         assert await count(tx, "cycle_units", "NOT assessed") == 2
+
+
+@pytest.mark.parametrize("looked_over", [False, True], ids=["no statistics", "statistics without the large one"])
+async def test_a_large_district_is_opened_as_if_no_small_one_had_been_before(
+    db: Database, app_url: str, owner_url: str, make_tenant: MakeTenant, looked_over: bool
+) -> None:
+    """Plans that a worker's connection keeps are of a few rows then, and what autovacuum has seen meanwhile is, too."""
+    before = await rows_read(db)
+    worker = await Database.connect(app_url, max_size=1)
+    for units in (20, 500):
+        district = await make_tenant()
+        async with worker.transaction(district.id) as tx:
+            loaded = await load(tx, units=units, items=20)
+        run = await start_opening(worker, system_actor(district.id), loaded.cycle_id)
+        if looked_over:
+            before_it_ends(run, lambda: look_over(owner_url))
+        await open_cycle(run)
+    await worker.close()
+    # PostgreSQL counts what a connection has read when it ends.
+    while (read := await rows_read(db) - before) == 0:  # noqa: ASYNC110  # another process counts
+        await asyncio.sleep(0.05)
+    assert read < 40 * 20 * 500
+
+
+def before_it_ends(run: JobRun, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Have something happen between the last rows of an opening and their counting."""
+    plain = run.progress
+
+    def progress(stage: str, done: int = 0, total: int = 0, *, percent: int | None = None) -> None:
+        if stage == "FINISHING":
+            with ThreadPoolExecutor() as aside:
+                aside.submit(asyncio.run, work()).result()
+        plain(stage, done, total, percent=percent)
+
+    run.progress = progress  # type: ignore[method-assign]  # the step tells its stages there
+
+
+async def rows_read(db: Database) -> int:
+    """Rows that statements have read of all tables so far, by index and without."""
+    (row,) = await db.fetch_global(
+        """SELECT sum(idx_tup_read)::bigint + (SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables)
+           FROM pg_stat_user_indexes"""
+    )
+    return int(row[0])
 
 
 async def test_an_opening_that_is_refused_leaves_nothing(db: Database, tenant: District, actor: Actor) -> None:

@@ -3,19 +3,24 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from service import progress
 from service.access import Actor, Role, system_actor
 from service.errors import KaopingError
+from service.progress import _RECOUNT
 from service.reports import Content
 from service.reports.rights import SETTLED_STATES, WRITABLE_STATES
 from service.reviews import Accept, Adjust, AdjustedValue, Award, Decision, Exempt, Reject, Return
 from tenants.database import Database, Transaction
+from tenants.ids import uuid7
 from tenants.migrations import sql_beside
 from tenants.provisioning import District
 from tests.bench.loading import load
@@ -51,6 +56,31 @@ async def test_a_cycle_is_counted_when_it_opens(db: Database, tenant: District) 
     whole = (str(loaded.cycle_id), str(loaded.cycle_id))
     found = sum((counts[key] for key in counts if key[:2] == whole), Counter[str]())
     assert (found["asked"], found["outstanding"], found["accepted"] + found["ready"]) == (12, 12, 4)
+
+
+async def test_nothing_is_counted_once_more_for_every_leaf(db: Database, tenant: District) -> None:
+    """Where PostgreSQL takes a district's rows for a handful, it joins by loops: counting stands outside them."""
+    async with db.transaction(tenant.id) as tx:
+        for way in ("hashjoin", "mergejoin", "material"):
+            await tx.execute(f"SET LOCAL enable_{way} = off")
+        text = await tx.fetchval(f"EXPLAIN (FORMAT JSON) {_RECOUNT}", tenant.id, uuid7())
+    looped = [each for node in nodes_of(orjson.loads(text)[0]["Plan"]) for each in again_and_again(node)]
+    assert looped
+    assert not [each for each in looped if "Aggregate" in each["Node Type"]]
+
+
+def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from nodes_of(below)
+
+
+def again_and_again(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a loop does for each of its rows."""
+    if node["Node Type"] == "Nested Loop":
+        for below in node["Plans"]:
+            if below["Parent Relationship"] == "Inner":
+                yield from nodes_of(below)
 
 
 class History:

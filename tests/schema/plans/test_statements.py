@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import asyncpg
 import orjson
 import pytest
 
@@ -16,6 +15,7 @@ from service.access import Actor, authenticate, issue_jwt
 from service.settings import Settings
 from tenants.database import Database
 from tenants.provisioning import create_tenant
+from tests.bench.loading import look_over
 from tests.bench.measured_district import Measured, build
 from tests.bench.questions import QUESTIONS, Question
 from tests.schema.plans.conftest import Both
@@ -47,12 +47,7 @@ async def measured(db: Database, owner_url: str) -> Measured:
         owner_url, code=code, name="测试区", time_zone="Asia/Shanghai", root_code="root", root_name="中共测试区委员会"
     )
     made = await build(db, tenant, units=200, items=10, cycles=1)
-    owner = await asyncpg.connect(owner_url)
-    try:
-        await owner.execute("SET ROLE kp_owner")
-        await owner.execute("ANALYZE")
-    finally:
-        await owner.close()
+    await look_over(owner_url)
     return made
 
 
