@@ -42,9 +42,9 @@ from tests.bench.telling import report
 pytestmark = [pytest.mark.anyio, pytest.mark.bench]
 
 CONNECTIONS, ROUNDS, SECONDS = 4, 5, 2.0
-SAVES, WARMING = 500, 150
+SAVES, WARMING = 1000, 150
 """Values that each connection saves in a round, and before all rounds: statements are planned anew five times, and
-compilers take their time."""
+compilers take their time. Rounds of half as many spread by 15 %."""
 LARGE, SMALL = int(os.environ.get("BENCH_UNITS", "10000")), 100
 """Units of the two districts; with BENCH_UNITS=500 it is all over in a minute, to try it out."""
 
