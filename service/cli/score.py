@@ -96,7 +96,7 @@ def _print_example(ctx: click.Context, _parameter: click.Parameter, wanted: bool
     is_eager=True,
     expose_value=False,
     callback=_print_example,
-    help="Print a whole SCHEME.json that uses every rule and setting, and end.",
+    help="Print a whole SCHEME.json that uses every rule, and end.",
 )
 @documented
 def score_command(
@@ -117,7 +117,7 @@ def score_command(
 
     \b
     SCHEME.json   what the API exports and imports (SchemeVersion.file). Categories, data items and indicators go by
-      their codes; amounts are plain decimals, as strings. `--example` prints a whole one with every rule and setting,
+      their codes; amounts are plain decimals, as strings. `--example` prints a whole one with every rule,
       `--rules` the definition of every rule, `--schema` the JSON Schema that it is checked against; beyond it all that
       codes refer to, points that add up, amounts that fit are checked.
 

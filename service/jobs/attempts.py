@@ -138,7 +138,7 @@ UPDATE jobs SET
     units_total = greatest(units_total, $7),
     last_error = CASE WHEN $5 = 'SUCCEEDED' THEN NULL ELSE coalesce($6::jsonb, last_error) END,
     cancel_requested = false, lease_until = NULL, change_seq = change_seq + 1,
-    finished_at = CASE WHEN want_seq > $4 THEN NULL ELSE now() END
+    finished_at = CASE WHEN want_seq > $4 THEN NULL ELSE clock_timestamp() END
 WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'RUNNING'
 """
 

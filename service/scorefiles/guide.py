@@ -11,7 +11,7 @@ from service.scoring import RULES
 
 @cache
 def example_text() -> str:
-    """A scheme file that uses every rule and setting once."""
+    """A scheme file that uses every rule once."""
     return (files("service.scorefiles") / "example.scheme.json").read_text("utf-8")
 
 

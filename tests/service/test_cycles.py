@@ -1,6 +1,6 @@
 """Cycles: preparing and editing one, its instants, targets, and the one table of its steps."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -152,17 +152,19 @@ async def test_a_draft_can_change_altogether(db: Database, organiser: Actor, loa
 
 async def test_an_open_cycle_keeps_what_it_rests_on(db: Database, organiser: Actor, loaded: Loaded) -> None:
     await put(db, loaded, await _district(organiser), "OPEN")
-    same = {"code": "bench", "name": "测试周期", "opens_on": "2026-01-01"}
+    async with db.transaction(organiser.tenant_id) as tx:
+        due_on = (await row(tx, loaded.cycle_id))["due_on"]
+    same = {"code": "bench", "name": "测试周期", "opens_on": "2026-01-01", "due_on": str(due_on)}
     with pytest.raises(Invalid) as refused:
         async with db.transaction(organiser.tenant_id) as tx:
-            changed = spec(loaded, **{**same, "due_on": "2026-12-31"})
+            changed = spec(loaded, **{**same, "due_on": str(due_on + timedelta(days=1))})
             await cycles.edit_cycle(tx, organiser, cycle_id=cycle_id(loaded), version=1, cycle=changed)
     assert [issue.path for issue in refused.value.issues] == [("input", "cycle", "dueOn")]
     async with db.transaction(organiser.tenant_id) as tx:
-        renamed = spec(loaded, **{**same, "name": "改了名", "notice_on": "2027-01-10"})
+        renamed = spec(loaded, **{**same, "name": "改了名", "notice_on": str(due_on + timedelta(days=9))})
         await cycles.edit_cycle(tx, organiser, cycle_id=cycle_id(loaded), version=1, cycle=renamed)
         now = await row(tx, loaded.cycle_id)
-        assert (now["name"], now["notice_on"]) == ("改了名", date(2027, 1, 10))
+        assert (now["name"], now["notice_on"]) == ("改了名", due_on + timedelta(days=9))
     await put(db, loaded, await _district(organiser), "PUBLISHED")
     with pytest.raises(IllegalState):
         async with db.transaction(organiser.tenant_id) as tx:

@@ -72,6 +72,8 @@ async def test_an_opening_makes_all_there_is_to_do(db: Database, actor: Actor, l
         cycle = await tx.fetchrow("SELECT * FROM cycles WHERE tenant_id = $1", actor.tenant_id)
         assert cycle is not None
         assert (cycle["state"], cycle["opened_at"] is not None) == ("OPEN", True)
+        finished_at = await tx.fetchval("SELECT finished_at FROM jobs WHERE tenant_id = $1", actor.tenant_id)
+        assert finished_at > cycle["opened_at"], "when its transaction ended, not when it began"
         assert await count(tx, "cycle_units") == 8, "six units, their town, the root"
         assert await count(tx, "cycle_units", "assessed") == 6
         assert await count(tx, "reports") == 6

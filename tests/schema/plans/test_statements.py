@@ -12,6 +12,7 @@ from schema.execution import Engine
 from schema.plans.plan import Sight
 from schema.requests import GraphQLRequest
 from service.access import Actor, authenticate, issue_jwt
+from service.ids import encode_id
 from service.settings import Settings
 from tenants.database import Database
 from tenants.provisioning import create_tenant
@@ -46,7 +47,7 @@ async def measured(db: Database, owner_url: str) -> Measured:
     tenant = await create_tenant(
         owner_url, code=code, name="测试区", time_zone="Asia/Shanghai", root_code="root", root_name="中共测试区委员会"
     )
-    made = await build(db, tenant, units=200, items=10, cycles=1)
+    made = await build(db, tenant, units=200, items=10, cycles=2)
     await look_over(owner_url)
     return made
 
@@ -114,6 +115,39 @@ async def test_rows_of_large_tables_are_found_by_their_keys(
         if kind == "Seq Scan" or "tenant_id" not in conditions or " AND " not in conditions:
             careless[f"{kind} of {table}"] = conditions
     assert not careless
+
+
+@pytest.mark.parametrize("listed", ["tasks", "assessments"])
+@pytest.mark.parametrize("page", ["first: 20", "first: 20, after: $cursor", "last: 20", "last: 20, before: $cursor"])
+async def test_a_page_of_a_cycle_reads_no_more_than_it_shows(
+    db: Database, settings: Settings, measured: Measured, both: Both, listed: str, page: str
+) -> None:
+    """There are 2,000 tasks and as many assessments, and an older cycle with as many."""
+    actor = await actor_of(db, settings, measured, "organiser")
+
+    async def ask(given: str, cursor: str | None) -> tuple[list[Any], int]:
+        """The edges, and how many rows and index entries PostgreSQL has read for them."""
+        document = f"""query ($id: ID!, $cursor: String) {{ cycle(id: $id) {{ {listed}({given}) {{
+            edges {{ cursor node {{ id }} }} }} }} again: cycle(id: $id) {{ {listed}(first: 1, after: $cursor) {{
+            edges {{ cursor }} }} }} }}"""
+        variables = {"id": encode_id("Cycle", measured.cycles[-1]), "cursor": cursor}
+        operation = both.planned.prepare(GraphQLRequest(document, variables, None), "en")
+        assert both.planned.plans is not None
+        ready = both.planned.plans.prepare(operation, variables, Sight.of(actor), "en")
+        async with db.transaction(measured.tenant.id, read_only=True) as tx:
+            before = await tx.fetchval(READ)
+            answer = await tx.fetchval(ready.sql, *ready.arguments(context_of(db, settings, actor).viewpoint))
+            read = await tx.fetchval(READ) - before
+        return orjson.loads(answer)["cycle"][listed]["edges"], read
+
+    edges, _ = await ask("first: 60", None)
+    shown, read = await ask(page, edges[40]["cursor"])
+    assert len(shown) == 20
+    assert read < 200
+
+
+READ = """SELECT sum(pg_stat_get_xact_tuples_returned(oid))::bigint FROM pg_class
+          WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"""
 
 
 async def explained(
