@@ -21,6 +21,7 @@ from tenants.migrations import sql_beside
 from tenants.provisioning import District
 from tests.bench.loading import Loaded, load, look_over
 from tests.conftest import MakeTenant
+from tests.reading import rows_read
 from tests.service.cycling import count, opened, start_opening
 
 pytestmark = pytest.mark.anyio
@@ -302,12 +303,7 @@ def count_what_is_read(run: JobRun, read: list[int]) -> None:
     async def committing() -> AsyncIterator[Transaction]:
         async with plain() as tx:
             yield tx
-            read.append(
-                await tx.fetchval(
-                    """SELECT sum(pg_stat_get_xact_tuples_returned(oid))::bigint FROM pg_class
-                       WHERE relkind IN ('r', 'i')"""
-                )
-            )
+            read.append(await rows_read(tx))
 
     run.committing = committing  # type: ignore[method-assign]  # all that an opening does is in there
 

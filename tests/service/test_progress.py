@@ -26,6 +26,7 @@ from tenants.provisioning import District
 from tests.bench.loading import load
 from tests.counting import check_counters, kept, recounted
 from tests.factories import ITEMS, LEAVES, OpenCycle, open_cycle
+from tests.reading import nodes_of
 from tests.service.cycling import opened
 from tests.service.test_reports import fill, send, submit
 from tests.service.test_reviews import judge
@@ -67,12 +68,6 @@ async def test_nothing_is_counted_once_more_for_every_leaf(db: Database, tenant:
     looped = [each for node in nodes_of(orjson.loads(text)[0]["Plan"]) for each in again_and_again(node)]
     assert looped
     assert not [each for each in looped if "Aggregate" in each["Node Type"]]
-
-
-def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for below in node.get("Plans", ()):
-        yield from nodes_of(below)
 
 
 def again_and_again(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

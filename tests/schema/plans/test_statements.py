@@ -19,6 +19,7 @@ from tenants.provisioning import create_tenant
 from tests.bench.loading import look_over
 from tests.bench.measured_district import Measured, build
 from tests.bench.questions import QUESTIONS, Question
+from tests.reading import nodes_of, rows_read
 from tests.schema.plans.conftest import Both
 
 pytestmark = pytest.mark.anyio
@@ -135,19 +136,15 @@ async def test_a_page_of_a_cycle_reads_no_more_than_it_shows(
         assert both.planned.plans is not None
         ready = both.planned.plans.prepare(operation, variables, Sight.of(actor), "en")
         async with db.transaction(measured.tenant.id, read_only=True) as tx:
-            before = await tx.fetchval(READ)
+            before = await rows_read(tx)
             answer = await tx.fetchval(ready.sql, *ready.arguments(context_of(db, settings, actor).viewpoint))
-            read = await tx.fetchval(READ) - before
+            read = await rows_read(tx) - before
         return orjson.loads(answer)["cycle"][listed]["edges"], read
 
     edges, _ = await ask("first: 60", None)
     shown, read = await ask(page, edges[40]["cursor"])
     assert len(shown) == 20
     assert read < 200
-
-
-READ = """SELECT sum(pg_stat_get_xact_tuples_returned(oid))::bigint FROM pg_class
-          WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"""
 
 
 async def explained(
@@ -167,16 +164,10 @@ async def explained(
         given = ", ".join(map(_literal, ready.arguments(context.viewpoint)))
         text = await tx.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked({given})")
         await tx.execute("DEALLOCATE asked")
-    return _nodes(orjson.loads(text)[0]["Plan"])
+    return nodes_of(orjson.loads(text)[0]["Plan"])
 
 
 def _literal(value: Any) -> str:
     if isinstance(value, list):
         return f"ARRAY[{', '.join(map(_literal, value))}]"
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for below in node.get("Plans", ()):
-        yield from _nodes(below)
