@@ -1,8 +1,6 @@
 """Opening a cycle: what is fixed, who is asked for what, what is ready, what is settled from the first moment on."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from uuid import UUID
@@ -19,7 +17,7 @@ from tenants.database import Database, Transaction
 from tenants.ids import uuid7_bytes
 from tenants.migrations import sql_beside
 from tenants.provisioning import District
-from tests.bench.loading import Loaded, load, look_over
+from tests.bench.loading import Loaded, load
 from tests.conftest import MakeTenant
 from tests.reading import rows_read
 from tests.service.cycling import count, opened, start_opening
@@ -261,11 +259,10 @@ async def test_only_units_below_the_chosen_one_are_assessed(db: Database, tenant
         assert await count(tx, "cycle_units", "NOT assessed") == 2
 
 
-@pytest.mark.parametrize("looked_over", [False, True], ids=["no statistics", "statistics without the large one"])
 async def test_a_large_district_is_opened_as_if_no_small_one_had_been_before(
-    app_url: str, owner_url: str, make_tenant: MakeTenant, looked_over: bool
+    app_url: str, make_tenant: MakeTenant
 ) -> None:
-    """Plans that a worker's connection keeps are of a few rows then, and what autovacuum has seen meanwhile is, too."""
+    """Plans that a worker's connection keeps are of a few rows then."""
     worker = await Database.connect(app_url, max_size=1)
     read: list[int] = []
     for units in (20, 500):
@@ -273,26 +270,11 @@ async def test_a_large_district_is_opened_as_if_no_small_one_had_been_before(
         async with worker.transaction(district.id) as tx:
             loaded = await load(tx, units=units, items=20)
         run = await start_opening(worker, system_actor(district.id), loaded.cycle_id)
-        if looked_over:
-            before_it_ends(run, lambda: look_over(owner_url))
         count_what_is_read(run, read)
         await open_cycle(run)
     await worker.close()
     tasks_and_assessments = 2 * 20 * 500
     assert read[-1] < 20 * tasks_and_assessments
-
-
-def before_it_ends(run: JobRun, work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Have something happen between the last rows of an opening and their counting."""
-    plain = run.progress
-
-    def progress(stage: str, done: int = 0, total: int = 0, *, percent: int | None = None) -> None:
-        if stage == "FINISHING":
-            with ThreadPoolExecutor() as aside:
-                aside.submit(asyncio.run, work()).result()
-        plain(stage, done, total, percent=percent)
-
-    run.progress = progress  # type: ignore[method-assign]  # the step tells its stages there
 
 
 def count_what_is_read(run: JobRun, read: list[int]) -> None:

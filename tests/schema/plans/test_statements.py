@@ -127,7 +127,10 @@ async def test_a_page_of_a_cycle_reads_no_more_than_it_shows(
     actor = await actor_of(db, settings, measured, "organiser")
 
     async def ask(given: str, cursor: str | None) -> tuple[list[Any], int]:
-        """The edges, and how many rows and index entries PostgreSQL has read for them."""
+        """The edges, and how many rows and index entries PostgreSQL has read for them.
+
+        A variable must be used: `again` does so where the page itself does not.
+        """
         document = f"""query ($id: ID!, $cursor: String) {{ cycle(id: $id) {{ {listed}({given}) {{
             edges {{ cursor node {{ id }} }} }} }} again: cycle(id: $id) {{ {listed}(first: 1, after: $cursor) {{
             edges {{ cursor }} }} }} }}"""
