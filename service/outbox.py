@@ -104,12 +104,14 @@ async def waiting(db: Database, reader: str) -> list[UUID]:
 async def relay(db: Database, tenant_id: UUID, reader: str, deliver: Deliver, *, limit: int = MOST_AT_ONCE) -> int:
     """Tell a reader the next events of a tenant; how many. 0 where there are none, or another relay is at it."""
     async with db.transaction(tenant_id) as tx:
-        position = await tx.fetchval(
-            "SELECT position FROM outbox_readers WHERE tenant_id = $1 AND reader = $2 FOR UPDATE SKIP LOCKED",
+        # The head is seen before the events are: what commits in between is not passed over.
+        found = await tx.fetchrow(
+            """SELECT position, (SELECT sequence FROM outbox_heads WHERE tenant_id = $1) AS head FROM outbox_readers
+               WHERE tenant_id = $1 AND reader = $2 FOR UPDATE SKIP LOCKED""",
             tenant_id,
             reader,
         )
-        if position is None:
+        if found is None:
             # Where another is at it nothing happens; a new reader begins at the next look.
             known = "SELECT true FROM outbox_readers WHERE tenant_id = $1 AND reader = $2"
             if not await tx.fetchval(known, tenant_id, reader):
@@ -124,11 +126,11 @@ async def relay(db: Database, tenant_id: UUID, reader: str, deliver: Deliver, *,
             """SELECT id, sequence, at, kind, subject_type, subject_id, ids FROM outbox_events
                WHERE tenant_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3""",
             tenant_id,
-            position,
+            found["position"],
             limit,
         )
-        # What was removed unread is passed over.
-        reached = rows[-1]["sequence"] if rows else await _head(tx)
+        # What was removed unread is passed over. Another relay may have come further than the head seen here.
+        reached = rows[-1]["sequence"] if rows else max(found["position"], found["head"])
         events = [
             Event(
                 tenant_id,
@@ -147,11 +149,6 @@ async def relay(db: Database, tenant_id: UUID, reader: str, deliver: Deliver, *,
             "UPDATE outbox_readers SET position = $3 WHERE tenant_id = $1 AND reader = $2", tenant_id, reader, reached
         )
     return len(events)
-
-
-async def _head(tx: Transaction) -> int:
-    sequence: int = await tx.fetchval("SELECT sequence FROM outbox_heads WHERE tenant_id = $1", tx.tenant_id)
-    return sequence
 
 
 async def purge(tx: Transaction, *, older_than: timedelta = KEPT) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -122,6 +123,33 @@ async def test_a_relay_leaves_what_another_is_telling(db: Database, tenant: Dist
     assert await first == 1
     assert tenant.id not in await outbox.waiting(db, "test")
     assert tenant.id in await outbox.waiting(db, "another"), "each reader has a position of its own"
+
+
+async def test_what_commits_while_a_relay_finds_nothing_is_told_by_the_next(
+    db: Database, tenant: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    async def deliver(_tx: Transaction, events: Sequence[Event]) -> None:
+        told.extend(event.sequence for event in events)
+
+    await change(db, tenant, 0)
+    assert await outbox.relay(db, tenant.id, "test", deliver) == 0, "a new reader is noted first"
+    assert await outbox.relay(db, tenant.id, "test", deliver) == 1
+    fetch = Transaction.fetch
+
+    async def fetch_before_a_commit(tx: Transaction, sql: str, *values: Any) -> list[Any]:
+        rows = await fetch(tx, sql, *values)
+        monkeypatch.undo()
+        # In a context of its own, as that of another process is.
+        await asyncio.create_task(change(db, tenant, 1), context=contextvars.Context())
+        return rows
+
+    monkeypatch.setattr(Transaction, "fetch", fetch_before_a_commit)
+    assert await outbox.relay(db, tenant.id, "test", deliver) == 0, "another relay had told all that there was"
+    assert tenant.id in await outbox.waiting(db, "test")
+    assert await outbox.relay(db, tenant.id, "test", deliver) == 1
+    assert told == [1, 2]
 
 
 async def test_what_is_old_is_removed_and_passed_over(db: Database, tenant: District) -> None:
