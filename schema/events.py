@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from schema.keyset import UNIT_CODE
 from schema.mapping import (
     ID,
     Key,
@@ -143,15 +144,7 @@ class EventOrderField(Enum):
     """Orders of events."""
 
     HAPPENED_ON = Sort("By day.", (Key("{r}.happened_on", "date"),))
-    UNIT = Sort(
-        "By code of the unit.",
-        (
-            Key(
-                """(SELECT uo.code FROM cycle_units uo WHERE uo.tenant_id = {tenant} AND uo.id = {r}.cycle_unit_id)
-                   COLLATE "C\""""
-            ),
-        ),
-    )
+    UNIT = Sort("By code of the unit.", (UNIT_CODE,))
     PROPOSED_AT = Sort("By when it was proposed.", (Key("{r}.proposed_at", "timestamptz"),))
 
 

@@ -7,9 +7,10 @@ direction. A cursor is checked before it reaches SQL; whoever forges one sees no
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from service.ids import base64url_sql, from_base64url
 
@@ -20,13 +21,29 @@ MAX_CURSOR_LENGTH = 4000
 class Key:
     """One sort key: SQL over {r}, its type, its direction.
 
-    Types: text, bytea, bigint, numeric, date, timestamptz, uuid, boolean.
+    Types: text, bytea, bigint, numeric, date, timestamptz, uuid, boolean. `joined` is the row of another table that the
+    key is read from: a JOIN that finds exactly one for each {r}, and no null in it. An index of that table may then
+    give the order, where a sub-select would be asked for each row there is.
     """
 
     sql: str
     type: str = "text"
     nullable: bool = False
     descending: bool = False
+    joined: str = ""
+
+
+UNIT_CODE: Final = Key(
+    "uo.code",
+    joined="""JOIN cycle_units uo ON uo.tenant_id = {tenant} AND uo.cycle_id = {r}.cycle_id
+              AND uo.id = {r}.cycle_unit_id""",
+)
+"""The code of a row's unit, of rows that have `cycle_id` and `cycle_unit_id`."""
+
+
+def joins_of(keys: Iterable[Key]) -> list[str]:
+    """What keys are read from besides {r}."""
+    return list(dict.fromkeys(key.joined for key in keys if key.joined))
 
 
 def pinyin(expression: str) -> str:
@@ -60,15 +77,23 @@ def beyond(
     bound = [
         None if value is None else f"{bind(value, 'text')}::{key.type}" for key, value in zip(keys, values, strict=True)
     ]
+    begin = beginning(keys, expressions, bound, backward=backward)
     directions = {key.descending for key in keys}
     if len(directions) == 1 and not any(key.nullable for key in keys) and None not in bound:
         sign = "<" if directions.pop() != backward else ">"
-        return f"({', '.join(expressions)}) {sign} ({', '.join(str(value) for value in bound)})"
+        return f"{begin}({', '.join(expressions)}) {sign} ({', '.join(str(value) for value in bound)})"
     condition = ""
     for key, expression, value in reversed(list(zip(keys, expressions, bound, strict=True))):
         strict, equal = _steps(key, expression, value, backward=backward)
         condition = f"({strict} OR ({equal} AND {condition}))" if condition else strict
-    return condition
+    return begin + condition
+
+
+def beginning(keys: Sequence[Key], expressions: Sequence[str], values: Sequence[object], *, backward: bool) -> str:
+    """What "beyond" says of the first key, once more, where that is of another table: its index finds it by this."""
+    if not keys[0].joined:
+        return ""
+    return f"{expressions[0]} {'<' if keys[0].descending != backward else '>'}= {values[0]} AND "
 
 
 def _steps(key: Key, expression: str, value: str | None, *, backward: bool) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from strawberry.types.field import StrawberryField
 from schema.arguments import canonical, own_places, read_condition
 from schema.declarations import Condition, Paged, Sort
 from schema.faults import RequestFault
-from schema.keyset import Key, beyond, cursor_sql, order_by, read_cursor
+from schema.keyset import Key, beyond, cursor_sql, joins_of, order_by, read_cursor
 from schema.reach import (
     Target,
     alias_of,
@@ -217,6 +217,7 @@ class Page:
         """
         declaration, plan, rows = self._declaration, self.plan, [self._row]
         statement = self._context.statement()
+        keys = plan.keys if keyed else ()
         texts = [key.sql for key in plan.keys] + [sql for sql, _ in plan.conditions]
         whole = needs_parent(declaration, texts)
         own = own_places(declaration.arguments, self._given, self._context.language)
@@ -224,10 +225,11 @@ class Page:
         own |= plan.filter_values
         own |= {"r": "r", "t": alias_of(rows) if whole else "t"}
         standing = stand(statement, rows, locals_only=None if whole else local_types(rows, declaration.on))
-        expressions = [statement.render(key.sql, **own) for key in plan.keys] if keyed else []
+        expressions = [statement.render(key.sql, **own) for key in keys]
         conditions = [f"({statement.render(sql, **{**own, 'value': value or ''})})" for sql, value in plan.conditions]
         conditions += where(statement, expressions)
-        reached = reached_from(statement, declaration, self.target, own, source_of(self._row), conditions)
+        source = source_of(self._row)
+        reached = reached_from(statement, declaration, self.target, own, source, conditions, joins_of(keys))
         return statement, standing, reached, expressions
 
     def _between(self, statement: Statement, expressions: list[str]) -> list[str]:

@@ -200,13 +200,15 @@ def reached_from(
     own: Mapping[str, str | Bound],
     source: Source,
     extra: Sequence[str],
+    joins: Sequence[str] = (),
 ) -> str:
-    """`FROM … WHERE …` of the rows that one parent reaches; `extra` are rendered conditions.
+    """`FROM … WHERE …` of the rows that one parent reaches; `extra` are rendered conditions, `joins` are not rendered.
 
     `own` has the aliases: `t` of the parent, `r` of what is reached.
     """
     origin, conditions = reached(statement, declaration, target, own, source)
     conditions += extra
+    origin = " ".join((origin, *(statement.render(join, **own) for join in joins)))
     return f"FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
 

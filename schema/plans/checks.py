@@ -28,6 +28,7 @@ from graphql import (
 from schema.arguments import sql_type
 from schema.connections import is_connected
 from schema.declarations import Argument, Column, Expression, Identifier, Listing, Paged, Relation, Sort
+from schema.keyset import joins_of
 from schema.mapping import MappedField
 from schema.paging import conditions_of, plan_page
 from schema.plans.arguments import Given, Source
@@ -239,22 +240,23 @@ class _Statement:
         """Every condition of a connection's filter and every key of its orders, over its rows."""
         number = len(self.given) - 1
         own: dict[str, str | Bound] = {**self.given[number].places, "t": self.row.alias, "r": self.compiler.alias()}
-        conditions, keys = [], [key.sql for key in declaration.default]
+        conditions, keys = [], [*declaration.default]
         if declaration.order is not None:
             definition = registered(declaration.order).__strawberry_definition__
             for each in definition.fields:
                 if each.python_name == "field":
                     sorts: list[Sort] = [member.value for member in each.type.wrapped_cls]
-                    keys += [key.sql for sort in sorts for key in sort.keys]
+                    keys += [key for sort in sorts for key in sort.keys]
                 elif each.python_name != "direction":
                     own[each.python_name] = Bound(f"{number} order {each.python_name}", None, "text")
         if declaration.filter is not None:
             for each, condition in conditions_of(registered(declaration.filter)):
                 value = Bound(f"{number} filter {each.python_name}", None, sql_type(each.type))
                 conditions.append(f"({self.compiler.statement.render(condition.sql, **{**own, 'value': value})})")
-        expressions = [self.compiler.statement.render(key, **own) for key in dict.fromkeys(keys)]
+        expressions = [self.compiler.statement.render(sql, **own) for sql in dict.fromkeys(key.sql for key in keys)]
         target = target_of(declared, None, declared.target.__node__)
-        origin = reached_from(self.compiler.statement, declaration, target, own, self.row.source, conditions)
+        joins = joins_of(keys)
+        origin = reached_from(self.compiler.statement, declaration, target, own, self.row.source, conditions, joins)
         return f"(SELECT 1 {origin} ORDER BY {', '.join(expressions)} LIMIT 1)"
 
     def sql(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from schema.declarations import Paged
-from schema.keyset import Key, beyond, cursor_sql, order_by
+from schema.keyset import Key, beginning, beyond, cursor_sql, joins_of, order_by
 from schema.mapping import MappedField
 from schema.paging import PagePlan
 from schema.plans.arguments import Source
@@ -162,7 +162,8 @@ class _Page:
         """FROM and WHERE of all rows under the filter, and their sort keys; with `cursors`, those between them only."""
         statement, plan = self.compiler.statement, self.plan
         own = self.own(alias)
-        expressions = [statement.render(key.sql, **own) for key in plan.keys] if cursors or extra else []
+        keys = plan.keys if cursors or extra else ()
+        expressions = [statement.render(key.sql, **own) for key in keys]
         conditions = [f"({statement.render(sql, **{**own, 'value': value or ''})})" for sql, value in plan.conditions]
         if cursors:
             conditions += [
@@ -171,7 +172,9 @@ class _Page:
                 if values is not None
             ]
         conditions += extra
-        origin = reached_from(statement, self.declaration, self.target, own, self.row.source, conditions)
+        origin = reached_from(
+            statement, self.declaration, self.target, own, self.row.source, conditions, joins_of(keys)
+        )
         return origin, expressions
 
     def own(self, alias: str) -> dict[str, str | Bound]:
@@ -233,9 +236,10 @@ class _Page:
 
 def beyond_row(keys: Sequence[Key], expressions: Sequence[str], values: Sequence[str], *, backward: bool) -> str:
     """As `keyset.beyond`, where the values are SQL, so that only the database knows which of them are null."""
+    begin = beginning(keys, expressions, values, backward=backward)
     if len({key.descending for key in keys}) == 1 and not any(key.nullable for key in keys):
         sign = "<" if keys[0].descending != backward else ">"
-        return f"({', '.join(expressions)}) {sign} ({', '.join(values)})"
+        return f"{begin}({', '.join(expressions)}) {sign} ({', '.join(values)})"
     condition = ""
     for key, expression, value in reversed(list(zip(keys, expressions, values, strict=True))):
         strict = f"{expression} {'<' if key.descending != backward else '>'} {value}"
@@ -245,4 +249,4 @@ def beyond_row(keys: Sequence[Key], expressions: Sequence[str], values: Sequence
             strict = f"({strict} OR {value} IS NOT NULL AND {expression} IS NULL)"
         equal = f"{expression} IS NOT DISTINCT FROM {value}" if key.nullable else f"{expression} = {value}"
         condition = f"({strict} OR ({equal} AND {condition}))" if condition else strict
-    return condition
+    return begin + condition

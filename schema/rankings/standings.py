@@ -204,6 +204,9 @@ class Standing(Node):
     )
 
 
+_UNIT_CODE = Key("uo.code", joined="JOIN cycle_units uo ON uo.tenant_id = {tenant} AND uo.id = {r}.cycle_unit_id")
+
+
 @enumeration("What standings can be sorted by.")
 class StandingOrderField(Enum):
     """Orders of standings."""
@@ -220,15 +223,7 @@ class StandingOrderField(Enum):
         "By ranks gained.",
         (Key(f"({disclosed('{t}.previous_rank - {t}.rank', 'ranks')})".replace("{t}", "{r}"), "bigint", True),),
     )
-    UNIT = Sort(
-        "By code of the unit.",
-        (
-            Key(
-                """(SELECT ou.code FROM cycle_units ou WHERE ou.tenant_id = {tenant} AND ou.id = {r}.cycle_unit_id)
-                   COLLATE "C\""""
-            ),
-        ),
-    )
+    UNIT = Sort("By code of the unit.", (_UNIT_CODE,))
     DIMENSION = Sort(
         "By the exact score of the dimension named beside it.",
         (

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from schema.keyset import UNIT_CODE
 from schema.mapping import (
     ID,
     Key,
@@ -80,10 +81,6 @@ _LOCK = f"""(SELECT CASE WHEN lk.name IS NOT NULL THEN jsonb_build_object(
             'unit_id', {of_lock("lk.name", LOCK_CONTACT_UNIT)}, 'display_name', NULL))) END
     FROM (SELECT {TASK_LOCK} AS name) lk)"""
 
-_UNIT_CODE = (
-    '(SELECT uo.code FROM cycle_units uo WHERE uo.tenant_id = {tenant} AND uo.id = {r}.cycle_unit_id) COLLATE "C"'
-)
-
 WORK_FIRST = "array_position(ARRAY['RETURNED', 'DRAFTED', 'OPEN', 'MISSED', 'SUBMITTED', 'SETTLED'], {state})"
 
 
@@ -113,7 +110,7 @@ class TaskOrderField(Enum):
     """Orders of tasks."""
 
     DUE = Sort("By due instant.", (Key("{r}.due_at", "timestamptz"),))
-    UNIT = Sort("By code of the unit.", (Key(_UNIT_CODE),))
+    UNIT = Sort("By code of the unit.", (UNIT_CODE,))
     ITEM = Sort("By the data item's place in the scheme.", (Key("{r}.position", "bigint"),))
     STATE = Sort(
         "By state, what needs work first.",

@@ -4,6 +4,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from schema.keyset import UNIT_CODE
 from schema.mapping import (
     ID,
     Connection,
@@ -81,7 +82,9 @@ _INPUTS = f"""SELECT ii.position, it.id AS task_id, ie.submitted_revision_id AS 
         WHERE vt.tenant_id = {{tenant}} AND vt.id = it.id) sx ON true
     WHERE ii.tenant_id = {{tenant}} AND ii.indicator_id = {{t}}.indicator_id"""
 
-PRINTED = "(SELECT io.print_order FROM indicators io WHERE io.tenant_id = {tenant} AND io.id = {r}.indicator_id)"
+_PRINTED = Key(
+    "io.print_order", "bigint", joined="JOIN indicators io ON io.tenant_id = {tenant} AND io.id = {r}.indicator_id"
+)
 
 
 @value
@@ -104,16 +107,8 @@ class AssessmentInputInfo:
 class AssessmentOrderField(Enum):
     """Orders of assessments."""
 
-    UNIT = Sort(
-        "By code of the unit.",
-        (
-            Key(
-                """(SELECT uo.code FROM cycle_units uo WHERE uo.tenant_id = {tenant} AND uo.id = {r}.cycle_unit_id)
-                   COLLATE "C\""""
-            ),
-        ),
-    )
-    INDICATOR = Sort("By place in the scheme.", (Key(PRINTED, "bigint"),))
+    UNIT = Sort("By code of the unit.", (UNIT_CODE,))
+    INDICATOR = Sort("By place in the scheme.", (_PRINTED,))
     READY_SINCE = Sort("By how long it waits.", (Key("{r}.ready_since", "timestamptz", True, True),))
     MARKS = Sort("By marks.", (Key("{r}.marks", "numeric", True),))
 

@@ -181,6 +181,21 @@ async def test_lists_keep_order_and_limit(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize("direction", ["ASC", "DESC"])
+async def test_a_key_of_another_table_pages_both_ways(ask: Asker, direction: str) -> None:
+    document = """query ($d: OrderDirection!, $after: String, $last: Int, $before: String) {
+        books(after: $after, last: $last, before: $before, orderBy: [{field: SHELF, direction: $d}]) {
+            edges { cursor node { title } } pageInfo { hasNextPage hasPreviousPage } } }"""
+    whole = (await ask(document, d=direction))["books"]["edges"]
+    assert len(whole) == 4
+    for index in range(4):
+        onward = (await ask(document, d=direction, after=whole[index]["cursor"]))["books"]
+        assert onward["edges"] == whole[index + 1 :]
+        back = (await ask(document, d=direction, last=2, before=whole[index]["cursor"]))["books"]
+        assert back["edges"] == whole[max(index - 2, 0) : index]
+        assert back["pageInfo"] == {"hasNextPage": True, "hasPreviousPage": index > 2}
+
+
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
 async def test_nulls_come_last_either_way(ask: Asker, direction: str) -> None:
     document = """query ($d: OrderDirection!, $first: Int, $after: String, $last: Int, $before: String) {
         books(first: $first, after: $after, last: $last, before: $before, orderBy: [{field: VOLUME, direction: $d}]) {
@@ -205,6 +220,8 @@ async def test_orders_may_have_several_keys_and_an_argument(ask: Asker) -> None:
 
     assert await titles({"field": "FORM"}) == ["中庸", '孟"子', "大学", "论语"]
     assert await titles({"field": "FORM", "direction": "DESC"}) == ["论语", "大学", '孟"子', "中庸"]
+    assert await titles({"field": "SHELF"}) == ["论语", '孟"子', "大学", "中庸"]
+    assert await titles({"field": "SHELF", "direction": "DESC"}, {"field": "FORM"}) == ["中庸", '孟"子', "大学", "论语"]
     assert (await titles({"field": "NEAR", "price": "4"}))[0] == "中庸"
 
 

@@ -232,6 +232,16 @@ class BookOrderField(Enum):
 
     VOLUME = Sort("By volume.", (Key("{r}.volume", "bigint", nullable=True),))
     FORM = Sort("By form, dearest first.", (Key("{r}.form"), Key("{r}.price", "numeric", descending=True)))
+    SHELF = Sort(
+        "By the shelf that a form stands on.",
+        (
+            Key(
+                "sh.shelf",
+                "bigint",
+                joined="JOIN (VALUES ('PRINTED', 1), ('COPIED', 2)) sh(form, shelf) ON sh.form = {r}.form",
+            ),
+        ),
+    )
     NEAR = Sort("By nearness to a price.", (Key("abs({r}.price - {price}::numeric)", "numeric"),))
 
 

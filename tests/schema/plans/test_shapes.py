@@ -135,6 +135,10 @@ ORDERS = [
     [{"field": "VOLUME", "direction": "DESC"}],
     [{"field": "FORM"}],
     [{"field": "FORM"}, {"field": "VOLUME", "direction": "DESC"}],
+    [{"field": "SHELF"}],
+    [{"field": "SHELF", "direction": "DESC"}],
+    [{"field": "SHELF"}, {"field": "VOLUME"}],
+    [{"field": "VOLUME", "direction": "DESC"}, {"field": "SHELF", "direction": "DESC"}],
 ]
 
 
