@@ -218,7 +218,7 @@ class Page:
         declaration, plan, rows = self._declaration, self.plan, [self._row]
         statement = self._context.statement()
         keys = plan.keys if keyed else ()
-        texts = [key.sql for key in plan.keys] + [sql for sql, _ in plan.conditions]
+        texts = [*(key.sql for key in plan.keys), *joins_of(keys), *(sql for sql, _ in plan.conditions)]
         whole = needs_parent(declaration, texts)
         own = own_places(declaration.arguments, self._given, self._context.language)
         own |= {name: Bound(f"order {name}", text, "text") for name, text in plan.order_values.items()}

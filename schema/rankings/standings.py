@@ -204,7 +204,11 @@ class Standing(Node):
     )
 
 
-_UNIT_CODE = Key("uo.code", joined="JOIN cycle_units uo ON uo.tenant_id = {tenant} AND uo.id = {r}.cycle_unit_id")
+_UNIT_CODE = Key(
+    "uo.code",
+    joined="""JOIN cycle_units uo ON uo.tenant_id = {tenant} AND uo.cycle_id = {t}.cycle_id
+              AND uo.id = {r}.cycle_unit_id""",
+)
 
 
 @enumeration("What standings can be sorted by.")
