@@ -1,7 +1,7 @@
 """One statement per operation, and what PostgreSQL makes of it: rows of large tables are found by their keys."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from tenants.provisioning import create_tenant
 from tests.bench.loading import look_over
 from tests.bench.measured_district import Measured, build
 from tests.bench.questions import QUESTIONS, Question
+from tests.databases import created, dropped
 from tests.reading import nodes_of, rows_read
 from tests.schema.plans.conftest import Both
 
@@ -39,6 +40,30 @@ LARGE = {
     "tasks",
 }
 """Tables that grow with the units of a district."""
+
+
+@pytest.fixture(scope="module")
+async def apart(settings: Settings) -> AsyncIterator[Settings]:
+    """A database of its own: which way PostgreSQL goes depends on how much all districts have."""
+    name = f"kaoping_test_{uuid.uuid4().hex[:12]}"
+    yield await created(settings, name)
+    await dropped(settings, name)
+
+
+@pytest.fixture(scope="module")
+def owner_url(apart: Settings) -> str:
+    """As the role that provisions."""
+    assert apart.database_owner_url is not None
+    return apart.database_owner_url.get_secret_value()
+
+
+@pytest.fixture(scope="module")
+async def db(apart: Settings) -> AsyncIterator[Database]:
+    """As the app's role."""
+    assert apart.database_url is not None
+    database = await Database.connect(apart.database_url.get_secret_value())
+    yield database
+    await database.close()
 
 
 @pytest.fixture(scope="module")

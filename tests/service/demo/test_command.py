@@ -10,19 +10,16 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import pytest
-from pydantic import SecretStr
 from rich.console import Console
 
 from service.demo.board import Printer
 from service.demo.command import LOG_FILE, LOG_LINES, _show_log, demo
 from service.settings import Settings
-from tenants.migrate import migrate
-from tests.conftest import PRISTINE
+from tests.databases import created, dropped
 
 
 def test_a_port_that_is_taken_is_told_with_a_way_out(settings: Settings, tmp_path: Path) -> None:
@@ -41,37 +38,14 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(settings: Settings, tmp_pat
 
 async def _outdated(settings: Settings, name: str, changed: str) -> Settings:
     """Settings with a database of its own, migrated and then changed."""
-    assert settings.database_owner_url is not None
-    assert settings.database_url is not None
-    owner, app = settings.database_owner_url.get_secret_value(), settings.database_url.get_secret_value()
-    connection = await asyncpg.connect(owner)
-    try:
-        if not await connection.fetchval("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"):
-            pytest.skip("The owner's role may not create databases on this server.")
-        known = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", PRISTINE)
-        copied = f"TEMPLATE {PRISTINE}" if known else ""
-        await connection.execute(f"CREATE DATABASE {name} {copied} OWNER kp_owner")
-    finally:
-        await connection.close()
-    urls = [urlunsplit(urlsplit(url)._replace(path=f"/{name}")) for url in (owner, app)]
-    await migrate(*urls)
-    connection = await asyncpg.connect(urls[0])
+    own = await created(settings, name)
+    assert own.database_owner_url is not None
+    connection = await asyncpg.connect(own.database_owner_url.get_secret_value())
     try:
         await connection.execute(f"SET ROLE kp_owner; {changed}")
     finally:
         await connection.close()
-    own = [SecretStr(url) for url in urls]
-    return settings.model_copy(update={"database_owner_url": own[0], "database_url": own[1]})
-
-
-async def _dropped(settings: Settings, name: str) -> None:
-    assert settings.database_owner_url is not None
-    connection = await asyncpg.connect(settings.database_owner_url.get_secret_value())
-    try:
-        await connection.execute("SET ROLE kp_owner")
-        await connection.execute(f"DROP DATABASE IF EXISTS {name}")
-    finally:
-        await connection.close()
+    return own
 
 
 @pytest.mark.parametrize(
@@ -91,7 +65,7 @@ def test_data_of_an_older_development_version_is_told_with_a_way_out(
         asked = old.model_copy(update={"data": tmp_path, "port": 0, "language": "en"})
         assert demo(asked, once=True, out=Console(file=out, width=200)) == 1
     finally:
-        asyncio.run(_dropped(settings, name))
+        asyncio.run(dropped(settings, name))
     assert "run make clean-demo" in out.getvalue()
     assert "Traceback" not in out.getvalue()
 
