@@ -141,7 +141,8 @@ def _keys(declaration: Paged, orders: Any, language: Language) -> tuple[tuple[Ke
         key for index, key in enumerate(keys) if unique[key.sql] is key or key.sql not in {k.sql for k in keys[:index]}
     ]
     if not any(key.sql == "{r}.id" for key in ordered):
-        ordered.append(Key("{r}.id", "uuid"))
+        # Ids rise with time: of equals the newest comes first where the newest come first.
+        ordered.append(Key("{r}.id", "uuid", descending=bool(ordered) and ordered[-1].descending))
     return tuple(ordered), values
 
 

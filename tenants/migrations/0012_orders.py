@@ -1,4 +1,4 @@
-"""What pages of a cycle's assessments are read by, in the scheme's order."""
+"""What pages are read by in the orders that frontends ask for."""
 
 from tortoise import migrations
 from tortoise.migrations import operations as ops

@@ -1,2 +1,9 @@
 -- Assessments by place in the scheme: leaves in their order, and those of one after the other.
 CREATE INDEX indicators_order ON indicators (tenant_id, print_order);
+
+-- Newest first, and of equals the newest first: read from the end.
+DROP INDEX cycles_starts, events_day, publications_newest, jobs_newest;
+CREATE INDEX cycles_starts ON cycles (tenant_id, starts_on, id);
+CREATE INDEX events_day ON events (tenant_id, cycle_id, happened_on, id);
+CREATE INDEX publications_newest ON publications (tenant_id, published_at, id);
+CREATE INDEX jobs_newest ON jobs (tenant_id, requested_at, id);

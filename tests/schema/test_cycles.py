@@ -378,13 +378,14 @@ async def test_another_district_sees_nothing_of_it(
 
 async def test_cycles_are_listed_newest_first(organiser: Caller, loaded: Loaded) -> None:
     await mutate(organiser, CREATE, cycle=written(loaded, code="2025", startsOn="2025-01-01"))
+    await mutate(organiser, CREATE, cycle=written(loaded, code="2025-Q1", kind="QUARTER", startsOn="2025-01-01"))
     data = await organiser.ask(
         """query ($filter: CycleFilter) { cycles(filter: $filter) { edges { node { code } } totalCount }
              all: cycles { edges { node { code } } } }""",
         filter={"states": ["DRAFT"], "kinds": ["YEAR"], "dateWithin": "2025-06-01"},
     )
     assert data["cycles"] == {"edges": [{"node": {"code": "2025"}}], "totalCount": 1}
-    assert [edge["node"]["code"] for edge in data["all"]["edges"]] == ["bench", "2025"]
+    assert [edge["node"]["code"] for edge in data["all"]["edges"]] == ["bench", "2025-Q1", "2025"], "and of equals"
 
 
 # --- live
