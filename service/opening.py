@@ -66,7 +66,7 @@ async def open_cycle(run: JobRun) -> None:
     cycle_id = run.arguments(OPEN_CYCLE).cycle_id
     async with run.committing() as tx:
         await tx.execute("SET LOCAL statement_timeout = 0")
-        await tx.plan_anew()
+        await tx.plan_for_many()
         run.progress("FREEZING")
         cycle = await _draft(tx, cycle_id)
         await schemes.freeze_draft(tx, run.actor, cycle["scheme_version_id"])

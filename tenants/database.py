@@ -101,13 +101,14 @@ class Transaction:
         count = status.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
-    async def plan_anew(self) -> None:
-        """Forget how this connection's statements are run: for bulk work, before its first statement.
+    async def plan_for_many(self) -> None:
+        """Plan for many rows, whatever PostgreSQL knows of them: for bulk work, before its first statement.
 
         A plan is kept for all tenants, and one from when there were few rows may take minutes over many. PostgreSQL
-        forgets it by itself once autovacuum has looked at the tables again, which may be too late.
+        forgets it by itself once autovacuum has looked at the tables again, which may be too late; until then it takes
+        tables for as small as they were, and would read one of them as a whole for each row of another.
         """
-        await self.connection.execute("DISCARD PLANS")
+        await self.connection.execute("DISCARD PLANS; SET LOCAL enable_nestloop = off")
 
     async def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement once per row."""

@@ -27,6 +27,7 @@ from service.settings import Settings
 from tenants.database import Database
 from tenants.migrate import migrate
 from tenants.provisioning import District, create_tenant
+from tests.databases import PRISTINE, created, dropped
 from tests.faults.figures import Figures
 
 HERE = Path(__file__).parent
@@ -120,10 +121,6 @@ async def _migrated(settings: Settings) -> None:
     await migrate(settings.database_owner_url.get_secret_value(), settings.database_url.get_secret_value())
 
 
-PRISTINE = "kaoping_pristine"
-"""On embedded servers a database that is migrated and empty: a copy is made sooner than a database is migrated."""
-
-
 async def _kept_as_it_is(superuser_url: str) -> None:
     connection = await asyncpg.connect(urlunsplit(urlsplit(superuser_url)._replace(path="/postgres")))
     try:
@@ -160,6 +157,14 @@ async def db(app_url: str) -> AsyncIterator[Database]:
     database = await Database.connect(app_url)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="module")
+async def apart(settings: Settings) -> AsyncIterator[Settings]:
+    """With a database of the module's own: which way PostgreSQL goes depends on how much all districts have."""
+    name = f"kaoping_test_{uuid.uuid4().hex[:12]}"
+    yield await created(settings, name)
+    await dropped(settings, name)
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from pydantic import SecretStr
 
 from service.settings import Settings
 from tenants.migrate import migrate
-from tests.conftest import PRISTINE
+
+PRISTINE = "kaoping_pristine"
+"""On embedded servers a database that is migrated and empty: a copy is made sooner than a database is migrated."""
 
 
 async def created(settings: Settings, name: str) -> Settings:

@@ -22,7 +22,7 @@ from service.doctor import database as module
 from service.main import check_documents, cli
 from service.settings import Settings
 from tenants.provisioning import Issuer, create_tenant
-from tests.conftest import PRISTINE
+from tests.databases import PRISTINE
 
 pytestmark = pytest.mark.anyio
 

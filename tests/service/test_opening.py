@@ -1,5 +1,6 @@
 """Opening a cycle: what is fixed, who is asked for what, what is ready, what is settled from the first moment on."""
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -13,12 +14,12 @@ from service.access import Actor, system_actor
 from service.errors import IllegalState, Invalid
 from service.jobs import JobRun, Stopped
 from service.opening import open_cycle
+from service.settings import Settings
 from tenants.database import Database, Transaction
 from tenants.ids import uuid7_bytes
 from tenants.migrations import sql_beside
-from tenants.provisioning import District
-from tests.bench.loading import Loaded, load
-from tests.conftest import MakeTenant
+from tenants.provisioning import District, create_tenant
+from tests.bench.loading import Loaded, load, look_over
 from tests.reading import rows_read
 from tests.service.cycling import count, opened, start_opening
 
@@ -259,19 +260,37 @@ async def test_only_units_below_the_chosen_one_are_assessed(db: Database, tenant
         assert await count(tx, "cycle_units", "NOT assessed") == 2
 
 
-async def test_a_large_district_is_opened_as_if_no_small_one_had_been_before(
-    app_url: str, make_tenant: MakeTenant
-) -> None:
-    """Plans that a worker's connection keeps are of a few rows then."""
-    worker = await Database.connect(app_url, max_size=1)
+@pytest.mark.parametrize("known", ["statistics", "plans"])
+async def test_a_large_district_is_opened_as_if_no_small_one_had_been_before(apart: Settings, known: str) -> None:
+    """A connection keeps plans that are of a few rows; what PostgreSQL knows of tables may be of empty districts."""
+    assert apart.database_owner_url is not None
+    assert apart.database_url is not None
+    owner_url = apart.database_owner_url.get_secret_value()
+    worker = await Database.connect(apart.database_url.get_secret_value(), max_size=1)
     read: list[int] = []
-    for units in (20, 500):
-        district = await make_tenant()
-        async with worker.transaction(district.id) as tx:
+
+    async def district() -> UUID:
+        code = f"test-{uuid.uuid4().hex[:12]}"
+        made = await create_tenant(
+            owner_url, code=code, name="测试区", time_zone="Asia/Shanghai", root_code="root", root_name="测试区委"
+        )
+        return made.id
+
+    async def is_opened(units: int) -> None:
+        actor = system_actor(await district())
+        async with worker.transaction(actor.tenant_id) as tx:
             loaded = await load(tx, units=units, items=20)
-        run = await start_opening(worker, system_actor(district.id), loaded.cycle_id)
+        run = await start_opening(worker, actor, loaded.cycle_id)
         count_what_is_read(run, read)
         await open_cycle(run)
+
+    if known == "plans":
+        await is_opened(20)
+    else:
+        for _ in range(50):
+            await district()
+        await look_over(owner_url)
+    await is_opened(500)
     await worker.close()
     tasks_and_assessments = 2 * 20 * 500
     assert read[-1] < 20 * tasks_and_assessments
@@ -284,8 +303,10 @@ def count_what_is_read(run: JobRun, read: list[int]) -> None:
     @asynccontextmanager
     async def committing() -> AsyncIterator[Transaction]:
         async with plain() as tx:
+            # What the connection has read before and not told of yet.
+            before = await rows_read(tx)
             yield tx
-            read.append(await rows_read(tx))
+            read.append(await rows_read(tx) - before)
 
     run.committing = committing  # type: ignore[method-assign]  # all that an opening does is in there
 

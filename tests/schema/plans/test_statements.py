@@ -19,7 +19,6 @@ from tenants.provisioning import create_tenant
 from tests.bench.loading import look_over
 from tests.bench.measured_district import Measured, build
 from tests.bench.questions import QUESTIONS, Question
-from tests.databases import created, dropped
 from tests.reading import nodes_of, rows_read
 from tests.schema.plans.conftest import Both
 
@@ -40,14 +39,6 @@ LARGE = {
     "tasks",
 }
 """Tables that grow with the units of a district."""
-
-
-@pytest.fixture(scope="module")
-async def apart(settings: Settings) -> AsyncIterator[Settings]:
-    """A database of its own: which way PostgreSQL goes depends on how much all districts have."""
-    name = f"kaoping_test_{uuid.uuid4().hex[:12]}"
-    yield await created(settings, name)
-    await dropped(settings, name)
 
 
 @pytest.fixture(scope="module")
