@@ -407,7 +407,7 @@ async def record_grades(
 
 
 async def _adopted(tx: Transaction, key: UUID | None) -> asyncpg.Record:
-    """The run, its cycle held; raises NotFound, or IllegalState unless the cycle stands on it."""
+    """The run, held with its cycle: nobody orders its equals meanwhile. Raises NotFound."""
     run = await tx.fetchrow(
         """SELECT rr.id, rr.number, cy.id AS cycle_id, cy.state, cy.adopted_run_id = rr.id AS adopted, sv.settings,
                   (now() AT TIME ZONE tn.time_zone)::date AS today
@@ -415,7 +415,7 @@ async def _adopted(tx: Transaction, key: UUID | None) -> asyncpg.Record:
            JOIN cycles cy ON cy.tenant_id = rr.tenant_id AND cy.id = rr.cycle_id
            JOIN scheme_versions sv ON sv.tenant_id = cy.tenant_id AND sv.id = cy.scheme_version_id
            JOIN tenants tn ON tn.tenant_id = rr.tenant_id
-           WHERE rr.tenant_id = $1 AND rr.id = $2 FOR NO KEY UPDATE OF cy""",
+           WHERE rr.tenant_id = $1 AND rr.id = $2 FOR NO KEY UPDATE OF cy, rr""",
         tx.tenant_id,
         key,
     )

@@ -1,5 +1,7 @@
 """Grades: places and ties at their edge, conditions and vetoes, ordering equals, and what a body settles."""
 
+import asyncio
+import contextvars
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from service import publications, rankings, schemes
 from service.access import Actor, Role
 from service.errors import IllegalState, Invalid, NotFound, VersionConflict
 from service.ids import encode_id
+from service.rankings import grading
 from service.rankings.explaining import explanations
 from service.rankings.grading import GradeSpec, order_tie, record_grades
 from tenants.database import Database
@@ -375,6 +378,39 @@ async def test_a_final_board_waits_for_the_record(db: Database, tenant: District
         await record(cycle, organiser, run_id)
     (row,) = await cycle.sql("SELECT bundle FROM publications WHERE tenant_id = $1 AND kind = 'FINAL'")
     assert '"grade":"B"' in row["bundle"]
+
+
+async def test_what_is_recorded_as_proposed_is_what_the_order_of_equals_left(
+    db: Database, tenant: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an order that comes between the looks at grades and at ties a record would know that it is done alone."""
+    cycle, organiser = await graded(db, tenant, TIED, tiePolicy="DECISION")
+    run_id = await run(cycle, organiser)
+    await adopt(cycle, organiser, run_id)
+    (tie,) = await ties(cycle, run_id)
+    refuse_early = grading._refuse_early
+    ordering: list[asyncio.Task[UUID]] = []
+
+    async def refuse_early_after_an_order(*given: Any) -> None:
+        # In a context of its own, as that of another process is. It ends before, or waits for the record.
+        ordering.append(asyncio.create_task(order(cycle, organiser, tie, "a3", "a2"), context=contextvars.Context()))
+        await asyncio.wait(ordering, timeout=1)
+        await refuse_early(*given)
+
+    monkeypatch.setattr(grading, "_refuse_early", refuse_early_after_an_order)
+    with pytest.raises(IllegalState):
+        await record(cycle, organiser, run_id)
+    await asyncio.gather(*ordering)
+    monkeypatch.undo()
+    await record(cycle, organiser, run_id)
+    rows = await cycle.sql(
+        """SELECT cu.code, dg.grade FROM decided_grades dg
+           JOIN standings st ON st.tenant_id = dg.tenant_id AND st.id = dg.standing_id
+           JOIN cycle_units cu ON cu.tenant_id = st.tenant_id AND cu.id = st.cycle_unit_id
+           WHERE dg.tenant_id = $1 AND st.run_id = $2 AND cu.code IN ('a2', 'a3')""",
+        run_id,
+    )
+    assert {each["code"]: each["grade"] for each in rows} == {"a2": "B", "a3": "A"}
 
 
 async def test_no_body_no_record(db: Database, tenant: District) -> None:
