@@ -6,6 +6,7 @@ outside such a transaction. One of them is one mutation field, one command or on
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
@@ -179,6 +180,8 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ship
         super().__init__(*args, **kwargs)
         self._named: dict[str, tuple[str, object]] = {}
         """By their text: the name, and what asyncpg closes once nobody holds it."""
+        self._names = itertools.count()
+        """Each is given once: one that was given up in the middle may be taken on the server."""
         if _observer is not None:
             self.add_query_logger(_observer)
 
@@ -189,7 +192,7 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ship
     async def named(self, sql: str) -> str:
         """The name under which this connection has the statement prepared, from now on."""
         if sql not in self._named:
-            name = f"named_{len(self._named)}"
+            name = f"named_{next(self._names)}"
             self._named[sql] = name, await self.prepare(sql, name=name)
         return self._named[sql][0]
 
