@@ -144,10 +144,11 @@ async def keep(tx: Transaction, actor: Actor, claim: Claim, outcome: dict[str, A
 
 async def forget(tx: Transaction, *, limit: int) -> int:
     """Remove up to `limit` keys that have had their time; how many."""
+    old = f"created_at < now() - interval '{KEPT_HOURS} hours'"
+    # Asked twice: one that is being claimed anew is waited for, and then only its own row is looked at again.
     return await tx.execute(
-        f"""DELETE FROM idempotency_keys WHERE tenant_id = $1 AND (actor_id, mutation, key) IN (
-                SELECT actor_id, mutation, key FROM idempotency_keys
-                WHERE tenant_id = $1 AND created_at < now() - interval '{KEPT_HOURS} hours' LIMIT $2)""",
+        f"""DELETE FROM idempotency_keys WHERE tenant_id = $1 AND {old} AND (actor_id, mutation, key) IN (
+                SELECT actor_id, mutation, key FROM idempotency_keys WHERE tenant_id = $1 AND {old} LIMIT $2)""",
         tx.tenant_id,
         limit,
     )

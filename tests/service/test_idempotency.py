@@ -13,6 +13,9 @@ from tests.conftest import MakeTenant
 
 pytestmark = pytest.mark.anyio
 
+WAITING = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+
 
 async def call(db: Database, tenant: District, key: str, payload: object, *, mutation: str = "m") -> str:
     """A mutation that answers "ran", or "replayed"."""
@@ -61,6 +64,32 @@ async def test_after_a_day_the_key_is_new_again(db: Database, tenant: District) 
             "UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE tenant_id = $1", tenant.id
         )
     assert await call(db, tenant, "k", {"another": "input"}) == "ran"
+
+
+async def test_a_key_that_is_claimed_anew_is_not_forgotten_as_the_old_one(db: Database, tenant: District) -> None:
+    await call(db, tenant, "k", {})
+    async with db.transaction(tenant.id) as tx:
+        await tx.execute(
+            "UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE tenant_id = $1", tenant.id
+        )
+    begun = asyncio.Event()
+
+    async def forget() -> int:
+        await begun.wait()
+        async with db.transaction(tenant.id) as tx:
+            return await idempotency.forget(tx, limit=10)
+
+    # Made outside the transaction, whose mark it would inherit.
+    forgetting = asyncio.create_task(forget())
+    async with db.transaction(tenant.id) as tx:
+        actor, claim = system_actor(tenant.id), idempotency.claim_of("m", "k", {"another": "input"})
+        assert await idempotency.find(tx, actor, claim) is None
+        begun.set()
+        while not (await db.fetch_global(WAITING))[0][0]:  # noqa: ASYNC110  # PostgreSQL tells no event
+            await asyncio.sleep(0.01)
+        await idempotency.keep(tx, actor, claim, {"said": "replayed"})
+    assert await forgetting == 0
+    assert await call(db, tenant, "k", {"another": "input"}) == "replayed"
 
 
 async def test_keys_of_two_districts_do_not_meet(db: Database, make_tenant: MakeTenant) -> None:
