@@ -59,6 +59,7 @@ class JobWorker:
         """Districts in line, in order; a dict, so that none stands twice."""
         self._running: set[asyncio.Task[None]] = set()
         self._runs: set[JobRun] = set()
+        self._claiming = asyncio.Lock()
         self._closed = False
         self._leaving = False
         self._looked = time.monotonic()
@@ -120,16 +121,13 @@ class JobWorker:
     async def _take(self, tenant_id: UUID) -> None:
         """Claim the district's next job and run it."""
         try:
-            claimed = await jobs.claim(
-                self._db, tenant_id, kinds=self._wanted(), lease_seconds=self._settings.lease_seconds
-            )
+            run = await self._claim(tenant_id)
         except Exception:
             log.exception("No job could be claimed; they stay where they are.", extra={"tenant": tenant_id})
             return
-        if claimed is None:
+        if run is None:
             return
-        run = JobRun(self._db, claimed, self._kinds[claimed.kind], self._settings)
-        self._runs.add(run)
+        claimed = run.claim
         self._pulse.watch(run)
         metrics.JOB_START_LAG.labels(claimed.kind).observe(claimed.waited)
         logs.bind(**run.names)
@@ -153,6 +151,18 @@ class JobWorker:
         log.info("A job ends.", extra={"outcome": outcome, "seconds": round(seconds, 3)})
         # The district has one less running than it may.
         self._line.setdefault(tenant_id)
+
+    async def _claim(self, tenant_id: UUID) -> JobRun | None:
+        """The district's next job. One claim after the other, so that no two take the last place of those apart."""
+        async with self._claiming:
+            claimed = await jobs.claim(
+                self._db, tenant_id, kinds=self._wanted(), lease_seconds=self._settings.lease_seconds
+            )
+            if claimed is None:
+                return None
+            run = JobRun(self._db, claimed, self._kinds[claimed.kind], self._settings)
+            self._runs.add(run)
+            return run
 
     def _wanted(self) -> list[str]:
         """The kinds that there is a place for."""

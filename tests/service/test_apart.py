@@ -10,8 +10,10 @@ import pytest
 
 from service import jobs
 from service.ids import encode_id
+from service.worker.running import APART_SLOTS
 from tenants.database import Database
 from tenants.provisioning import District
+from tests.conftest import MakeTenant
 from tests.service.test_jobs import ask, change, known, organiser, row
 from tests.service.test_worker import StartWorker, attempts, progressed, start_worker, until
 from tests.service.working import APART, effects
@@ -66,6 +68,25 @@ async def test_one_that_needs_too_much_fails_alone_and_says_so(
     for job_id, effect in ((beside, "beside"), (apart, "apart")):
         await until(db, tenant, job_id, "SUCCEEDED")
         assert await effects(db, tenant.id, effect) == 1
+
+
+async def test_no_more_compute_at_once_than_there_are_places_however_many_districts_come_together(
+    db: Database, make_tenant: MakeTenant, start_worker: StartWorker
+) -> None:
+    districts = [await make_tenant() for _ in range(3)]
+    ids = [await ask(db, district, kind=APART, how="COMPUTE", seconds=1) for district in districts]
+    await start_worker(kinds=BOTH)
+    most = 0
+    while True:
+        # One look at all of them: they come and go.
+        async with db.dispatching() as connection:
+            rows = await connection.fetch("SELECT state FROM jobs WHERE id = ANY ($1::uuid[])", ids)
+        states = [each["state"] for each in rows]
+        most = max(most, states.count("RUNNING"))
+        if states.count("SUCCEEDED") == len(ids):
+            break
+        await asyncio.sleep(0.05)
+    assert most == APART_SLOTS
 
 
 async def test_one_whose_process_dies_is_tried_again_and_given_up(
