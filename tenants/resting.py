@@ -107,6 +107,8 @@ class Resting:
         """Give all connections back."""
         if self._look is not None:
             self._look.cancel()
+            # Whoever ends only now looks around for itself.
+            self._look = None
         self._leave(len(self._resting))
         while self._leaving:
             await asyncio.wait(self._leaving)

@@ -12,6 +12,7 @@ import pytest
 
 from tenants.database import LAG_SECONDS, Database
 from tenants.provisioning import District
+from tenants.resting import Held, Resting
 from tests.conftest import MakeTenant
 
 pytestmark = pytest.mark.anyio
@@ -177,4 +178,35 @@ async def test_closing_waits_for_what_rests(app_url: str, db: Database, tenant: 
     await asyncio.gather(*(own.read(tenant.id, "SELECT 1") for _ in range(3)))
     async with asyncio.timeout(5):
         await own.close()
+    assert own.use().size == 0
+
+
+async def test_closing_waits_for_a_change_that_ends_meanwhile(
+    app_url: str, tenant: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = await Database.connect(app_url, max_size=3)
+    begun, committed = asyncio.Event(), asyncio.Event()
+
+    async def change() -> None:
+        async with own.transaction(tenant.id) as tx:
+            await tx.execute("SELECT 1")
+            begun.set()
+            await closing.wait()
+        committed.set()
+
+    closing = asyncio.Event()
+    changing = asyncio.create_task(change(), context=Context())
+    await begun.wait()
+    await own.read(tenant.id, "SELECT 1")
+    give_back = Resting.give_back
+
+    async def give_back_later(resting: Resting, held: Held) -> None:
+        closing.set()
+        await committed.wait()
+        await give_back(resting, held)
+
+    monkeypatch.setattr(Resting, "give_back", give_back_later)
+    async with asyncio.timeout(5):
+        await own.close()
+    await changing
     assert own.use().size == 0
