@@ -125,9 +125,9 @@ async def create_member(
     name = check.line(("input", "signInName"), sign_in_name, longest=100)
     _check_password(check, ("input", "password"), password)
     rows = await _check_grants(tx, check, ("input", "grants"), grants)
-    if name is not None and await tx.fetchval(
-        "SELECT true FROM members WHERE tenant_id = $1 AND sign_in_name = $2", tx.tenant_id, name
-    ):
+    # Before the tenant's row is held: it takes a while.
+    hashed = None if check.found else await _hash(password)
+    if name is not None and await _is_taken(tx, name):
         check.duplicate(("input", "signInName"), "该登录名已被使用。", "This sign-in name is taken.")
     check.done()
     member_id = uuid7()
@@ -138,7 +138,7 @@ async def create_member(
         tx.tenant_id,
         member_id,
         name,
-        await _hash(password),
+        hashed,
         language,
     )
     await _insert_grants(tx, member_id, rows)
@@ -229,12 +229,7 @@ async def link_member(tx: Transaction, actor: Actor, *, sign_in_name: str, subje
     )
     if row is None:
         raise NotFound(("input", "signInName"))
-    if await tx.fetchval(
-        "SELECT true FROM members WHERE tenant_id = $1 AND sign_in_name = $2 AND id <> $3",
-        tx.tenant_id,
-        name,
-        row["id"],
-    ):
+    if await _is_taken(tx, name, besides=row["id"]):
         check.duplicate(path, "该标识已属于另一账号。", "Another account has this subject.")
     check.done()
     await tx.execute(
@@ -416,6 +411,19 @@ def _verify(stored: str | None, password: str) -> bool:
         return _hasher.verify(stored or _nobody(), password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+async def _is_taken(tx: Transaction, sign_in_name: str | None, *, besides: UUID | None = None) -> bool:
+    """Whether another account has the name; holds the tenant's row, so that one that is free stays so till the end."""
+    await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
+    return bool(
+        await tx.fetchval(
+            "SELECT true FROM members WHERE tenant_id = $1 AND sign_in_name = $2 AND id IS DISTINCT FROM $3::uuid",
+            tx.tenant_id,
+            sign_in_name,
+            besides,
+        )
+    )
 
 
 async def _hash(password: str | None) -> str | None:

@@ -214,6 +214,8 @@ async def _judge(
 ) -> _Checked:
     """What was read, against what is there; refuses with all faults at once. `row` is the cycle as it is, if any."""
     own: UUID | None = row["id"] if row is not None else None
+    # One after the other, as for the codes of units: what is free now is still free when it is written.
+    await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
     if columns["code"] is not None and await tx.fetchval(
         "SELECT true FROM cycles WHERE tenant_id = $1 AND code = $2 AND id IS DISTINCT FROM $3",
         tx.tenant_id,

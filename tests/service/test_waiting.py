@@ -7,19 +7,22 @@ from uuid import UUID
 
 import pytest
 
-from service import reports, reviews
-from service.access import Actor, Role
-from service.errors import AccessDenied, ErrorCode, IllegalState, NotFound, VersionConflict
+from service import cycles, members, reports, reviews
+from service.access import Actor, Role, system_actor
+from service.errors import AccessDenied, ErrorCode, IllegalState, Invalid, NotFound, VersionConflict
 from service.ids import encode_id
 from service.reports import Content, EntrySpec, entries
 from service.reviews import Accept, ReviewSpec
-from tenants.database import Database
+from tenants.database import Database, Transaction
 from tenants.provisioning import District
+from tests.bench.loading import load
 from tests.factories import OpenCycle, open_cycle
+from tests.service.cycling import spec as cycle_spec
 
 pytestmark = pytest.mark.anyio
 
 Act = Callable[[], Awaitable[Any]]
+Change = Callable[[Transaction], Awaitable[Any]]
 HOLD_TASKS = "SELECT FROM tasks WHERE tenant_id = $1 FOR UPDATE"
 CLOSE_CYCLE = "UPDATE cycles SET state = 'ARCHIVED' WHERE tenant_id = $1"
 WAITING = """SELECT count(*) FROM pg_stat_activity
@@ -142,3 +145,64 @@ async def test_a_unit_is_closed_from_the_midnight_after_its_last_day(cycle: Open
         await save(cycle, secretary, given)
     assert refusal.value.code is ErrorCode.UNIT_CLOSED
     assert refusal.value.since == midnight
+
+
+# --- names that are given once
+
+
+async def after(db: Database, tenant: District, first: Change, then: Change) -> Any:
+    """What a change gives that waits for another one, which has been done and is not committed yet."""
+    done = asyncio.Event()
+
+    async def later() -> Any:
+        await done.wait()
+        async with db.transaction(tenant.id) as tx:
+            return await then(tx)
+
+    # Made outside the transaction, whose mark it would inherit.
+    running = asyncio.create_task(later())
+    async with db.transaction(tenant.id) as tx:
+        await first(tx)
+        done.set()
+        while not (await db.fetch_global(WAITING))[0][0]:  # noqa: ASYNC110  # PostgreSQL tells no event
+            await asyncio.sleep(0.01)
+    return await running
+
+
+async def test_of_two_accounts_of_one_name_the_second_is_told_so(db: Database, tenant: District) -> None:
+    async def create(tx: Transaction) -> UUID:
+        return await members.create_member(tx, system_actor(tenant.id), display_name="李", sign_in_name="li")
+
+    async def link(tx: Transaction) -> UUID:
+        return await members.link_member(tx, system_actor(tenant.id), sign_in_name="wang", subject="li")
+
+    async with db.transaction(tenant.id) as tx:
+        await members.create_member(tx, system_actor(tenant.id), display_name="王", sign_in_name="wang")
+    for then in (create, link):
+        with pytest.raises(Invalid) as refusal:
+            await after(db, tenant, create, then)
+        assert [issue.code for issue in refusal.value.issues] == [ErrorCode.DUPLICATE]
+        async with db.transaction(tenant.id) as tx:
+            await tx.execute("UPDATE members SET sign_in_name = id::text WHERE sign_in_name = 'li'")
+
+
+async def test_of_two_cycles_of_one_code_the_second_is_told_so(db: Database, tenant: District) -> None:
+    async with db.transaction(tenant.id) as tx:
+        loaded = await load(tx, units=1, items=1, categories=1)
+
+    async def create(tx: Transaction) -> UUID:
+        return await cycles.create_cycle(tx, system_actor(tenant.id), cycle=cycle_spec(loaded))
+
+    async def edit(tx: Transaction) -> UUID:
+        key = encode_id("Cycle", loaded.cycle_id)
+        return await cycles.edit_cycle(
+            tx, system_actor(tenant.id), cycle_id=key, version=1, cycle=cycle_spec(loaded, code="2027")
+        )
+
+    async def create_the_next(tx: Transaction) -> UUID:
+        return await cycles.create_cycle(tx, system_actor(tenant.id), cycle=cycle_spec(loaded, code="2027"))
+
+    for first, then in ((create, create), (create_the_next, edit)):
+        with pytest.raises(Invalid) as refusal:
+            await after(db, tenant, first, then)
+        assert [issue.code for issue in refusal.value.issues] == [ErrorCode.DUPLICATE]
