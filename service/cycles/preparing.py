@@ -214,7 +214,24 @@ async def _judge(
 ) -> _Checked:
     """What was read, against what is there; refuses with all faults at once. `row` is the cycle as it is, if any."""
     own: UUID | None = row["id"] if row is not None else None
-    # One after the other, as for the codes of units: what is free now is still free when it is written.
+    for name, table in (
+        ("scheme_version_id", "scheme_versions"),
+        ("under_id", "org_units"),
+        ("previous_cycle_id", "cycles"),
+    ):
+        # Drafts are thrown away, but not from under a cycle; one that it comes to stand on only now is held.
+        new = name == "scheme_version_id" and (row is None or row[name] != columns[name])
+        if columns[name] is not None and not await tx.fetchval(
+            f"SELECT true FROM {table} WHERE tenant_id = $1 AND id = $2{' FOR KEY SHARE' if new else ''}",
+            tx.tenant_id,
+            columns[name],
+        ):
+            check.unknown(_at(_API_NAMES[name]))
+    if columns["previous_cycle_id"] is not None and columns["previous_cycle_id"] == own:
+        check.invalid(_at("previousCycleId"), "周期不能以自己为上期。", "A cycle can't be its own predecessor.")
+    chosen = await _chosen(tx, check, _at("categoryIds"), columns["scheme_version_id"], categories)
+    # One after the other, as for the codes of units: what is free now is still free when it is written. Last, as a
+    # version may have to be waited for.
     await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
     if columns["code"] is not None and await tx.fetchval(
         "SELECT true FROM cycles WHERE tenant_id = $1 AND code = $2 AND id IS DISTINCT FROM $3",
@@ -224,18 +241,6 @@ async def _judge(
     ):
         code = columns["code"]
         check.duplicate(_at("code"), f"已有编码为“{code}”的周期。", f'There is a cycle "{code}" already.')
-    for name, table in (
-        ("scheme_version_id", "scheme_versions"),
-        ("under_id", "org_units"),
-        ("previous_cycle_id", "cycles"),
-    ):
-        if columns[name] is not None and not await tx.fetchval(
-            f"SELECT true FROM {table} WHERE tenant_id = $1 AND id = $2", tx.tenant_id, columns[name]
-        ):
-            check.unknown(_at(_API_NAMES[name]))
-    if columns["previous_cycle_id"] is not None and columns["previous_cycle_id"] == own:
-        check.invalid(_at("previousCycleId"), "周期不能以自己为上期。", "A cycle can't be its own predecessor.")
-    chosen = await _chosen(tx, check, _at("categoryIds"), columns["scheme_version_id"], categories)
     check.done()
     return _Checked(columns, chosen)
 

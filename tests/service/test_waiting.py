@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from service import cycles, members, reports, reviews
+from service import cycles, members, reports, reviews, schemes
 from service.access import Actor, Role, system_actor
 from service.errors import AccessDenied, ErrorCode, IllegalState, Invalid, NotFound, VersionConflict
 from service.ids import encode_id
@@ -145,6 +145,30 @@ async def test_a_unit_is_closed_from_the_midnight_after_its_last_day(cycle: Open
         await save(cycle, secretary, given)
     assert refusal.value.code is ErrorCode.UNIT_CLOSED
     assert refusal.value.since == midnight
+
+
+async def test_a_draft_that_was_thrown_away_meanwhile_is_not_found(db: Database, tenant: District) -> None:
+    async with db.transaction(tenant.id) as tx:
+        loaded = await load(tx, units=1, items=1, categories=1)
+        _, draft = await schemes.create_scheme(
+            tx,
+            system_actor(tenant.id),
+            code="other",
+            name="另一方案",
+            weighting="POINTS",
+            category_ids=[encode_id("Category", key) for key in loaded.category_ids],
+        )
+    key = encode_id("SchemeVersion", draft)
+
+    async def discard(tx: Transaction) -> None:
+        await schemes.discard_scheme_version(tx, system_actor(tenant.id), scheme_version_id=key, version=1)
+
+    async def create(tx: Transaction) -> None:
+        await cycles.create_cycle(tx, system_actor(tenant.id), cycle=cycle_spec(loaded, scheme_version_id=key))
+
+    with pytest.raises(Invalid) as refusal:
+        await after(db, tenant, discard, create)
+    assert {issue.code for issue in refusal.value.issues} == {ErrorCode.NOT_FOUND}
 
 
 # --- names that are given once
