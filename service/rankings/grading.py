@@ -49,6 +49,8 @@ class Graded:
     """What a result says of grades; `grades` in the order of its units, None where the scheme has none."""
 
     grades: list[str | None]
+    categories: list[str]
+    """Of its units, by the codes that they had at the snapshot."""
     quotas: list[dict[str, Any]]
     ties: list[Tie]
 
@@ -62,6 +64,7 @@ def graded(result: Result) -> Graded | None:
     first = next((code for code in grades if any(tie.grade == code for tie in pending)), None)
     return Graded(
         result.grades(),
+        list(result.snapshot.categories),
         [
             {
                 "grade": quota.grade,
@@ -95,7 +98,7 @@ async def write_grades(tx: Transaction, run_id: UUID, found: Graded, standings: 
         list(standings.values()),
         found.grades,
     )
-    groups = await _groups(tx, run_id)
+    groups = await _groups(tx, run_id, dict(zip(standings.values(), found.categories, strict=True)))
     await tx.execute(
         "UPDATE ranking_runs SET quotas = $3::jsonb WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id,
@@ -137,8 +140,13 @@ class _Groups:
         return None if found is None else str(found)
 
 
-async def _groups(tx: Transaction, run_id: UUID) -> _Groups:
-    categories = await tx.fetch("SELECT code, id FROM categories WHERE tenant_id = $1", tx.tenant_id)
+async def _groups(tx: Transaction, run_id: UUID, codes: Mapping[UUID, str]) -> _Groups:
+    """`codes` are those of the categories of the run's standings; a category may have another one by now."""
+    categories = await tx.fetch(
+        "SELECT DISTINCT ON (category_id) category_id, id FROM standings WHERE tenant_id = $1 AND run_id = $2",
+        tx.tenant_id,
+        run_id,
+    )
     units = await tx.fetch(
         """SELECT DISTINCT pu.code, pu.id FROM ranking_runs rr
            JOIN cycle_units cu ON cu.tenant_id = rr.tenant_id AND cu.cycle_id = rr.cycle_id AND cu.assessed
@@ -147,7 +155,9 @@ async def _groups(tx: Transaction, run_id: UUID) -> _Groups:
         tx.tenant_id,
         run_id,
     )
-    return _Groups({row["code"]: row["id"] for row in categories}, {row["code"]: row["id"] for row in units})
+    return _Groups(
+        {codes[row["id"]]: row["category_id"] for row in categories}, {row["code"]: row["id"] for row in units}
+    )
 
 
 # --- ordering equals ---

@@ -8,11 +8,11 @@ from uuid import UUID
 import orjson
 import pytest
 
-from service import publications, rankings, schemes
-from service.access import Actor, Role
+from service import directory, publications, rankings, schemes
+from service.access import Actor, Role, system_actor
 from service.errors import IllegalState, Invalid, NotFound, VersionConflict
 from service.ids import encode_id
-from service.rankings import grading
+from service.rankings import grading, snapshot
 from service.rankings.explaining import explanations
 from service.rankings.grading import GradeSpec, order_tie, record_grades
 from tenants.database import Database
@@ -253,6 +253,46 @@ async def test_a_tie_that_comes_up_later_is_ordered_later(db: Database, tenant: 
     found = await grades(cycle, run_id)
     assert {unit: found[unit] for unit in ("a1", "a2", "a4")} == {"a1": "C", "a2": "A", "a4": "B"}
     assert await ties(cycle, run_id) == []
+
+
+async def test_places_stay_those_of_a_category_whose_code_changes_while_they_are_reckoned(
+    db: Database, tenant: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [grade("A", "优秀", "80", "0.17"), grade("B", "良好", "70", "0.17"), grade("C", "一般")]
+    few[0]["conditions"] = [{"kind": "NO_EVENT", "indicator": "D"}]
+    values = {"a1": "85", "a2": "85", "a3": "60", "a4": "87.5", "b1": "60", "b2": "55"}
+    cycle, organiser = await graded(db, tenant, values, tiePolicy="DECISION", grades=few)
+    await confirmed(cycle, spec(cycle, "a4", "D"))
+    category = cycle.categories["community"]
+    load = snapshot.load
+
+    async def load_and_have_the_code_changed(*given: Any) -> Any:
+        found = await load(*given)
+        # In a context of its own, as that of another process is.
+        await asyncio.create_task(edit(), context=contextvars.Context())
+        return found
+
+    async def edit() -> None:
+        async with db.transaction(tenant.id) as tx:
+            await directory.edit_category(
+                tx, system_actor(tenant.id), category_id=encode_id("Category", category), version=1, code="other"
+            )
+
+    monkeypatch.setattr(snapshot, "load", load_and_have_the_code_changed)
+    run_id = await run(cycle, organiser)
+
+    async def groups() -> list[str]:
+        (row,) = await cycle.sql("SELECT quotas FROM ranking_runs WHERE tenant_id = $1 AND id = $2", run_id)
+        return sorted({str(quota["group"]) for quota in orjson.loads(row["quotas"])})
+
+    both = sorted([str(category), str(cycle.categories["village"])])
+    assert await groups() == both
+    (first,) = await ties(cycle, run_id)
+    assert first["category_id"] == category
+    await order(cycle, organiser, first, "a2", "a1")
+    assert await groups() == both
+    (second,) = await ties(cycle, run_id)
+    assert second["category_id"] == category
 
 
 async def test_places_per_parent_and_for_all(db: Database, tenant: District) -> None:
