@@ -59,6 +59,8 @@ async def require_administrator(tx: Transaction, actor: Actor, units: Mapping[Pa
         return
     if not units or Role.ADMINISTRATOR not in actor.roles:
         raise forbidden(roles, path=next(iter(units or ()), ("input",)))
+    # Where the units lie now is where they lie until the commit.
+    await lock_tree(tx)
     wanted = [key for key in units.values() if key is not None]
     rows = await tx.fetch(
         "SELECT id FROM org_units WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tx.tenant_id, wanted

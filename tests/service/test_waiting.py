@@ -7,13 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from service import cycles, members, reports, reviews, schemes
-from service.access import Actor, Role, system_actor
+from service import cycles, directory, members, reports, reviews, schemes
+from service.access import Actor, HeldGrant, Role, system_actor
 from service.errors import AccessDenied, ErrorCode, IllegalState, Invalid, NotFound, VersionConflict
 from service.ids import encode_id
 from service.reports import Content, EntrySpec, entries
 from service.reviews import Accept, ReviewSpec
 from tenants.database import Database, Transaction
+from tenants.ids import uuid7
 from tenants.provisioning import District
 from tests.bench.loading import load
 from tests.factories import OpenCycle, open_cycle
@@ -53,6 +54,25 @@ async def meanwhile(cycle: OpenCycle, hold: str, *acts: Act, then: str | None = 
         if then is not None:
             await tx.execute(then, tx.tenant_id)
     return await asyncio.gather(*running, return_exceptions=True)
+
+
+async def after(db: Database, tenant: District, first: Change, then: Change) -> Any:
+    """What a change gives that waits for another one, which has been done and is not committed yet."""
+    done = asyncio.Event()
+
+    async def later() -> Any:
+        await done.wait()
+        async with db.transaction(tenant.id) as tx:
+            return await then(tx)
+
+    # Made outside the transaction, whose mark it would inherit.
+    running = asyncio.create_task(later())
+    async with db.transaction(tenant.id) as tx:
+        await first(tx)
+        done.set()
+        while not (await db.fetch_global(WAITING))[0][0]:  # noqa: ASYNC110  # PostgreSQL tells no event
+            await asyncio.sleep(0.01)
+    return await running
 
 
 async def save(cycle: OpenCycle, actor: Actor, *specs: EntrySpec) -> list[UUID]:
@@ -171,26 +191,34 @@ async def test_a_draft_that_was_thrown_away_meanwhile_is_not_found(db: Database,
     assert {issue.code for issue in refusal.value.issues} == {ErrorCode.NOT_FOUND}
 
 
-# --- names that are given once
-
-
-async def after(db: Database, tenant: District, first: Change, then: Change) -> Any:
-    """What a change gives that waits for another one, which has been done and is not committed yet."""
-    done = asyncio.Event()
-
-    async def later() -> Any:
-        await done.wait()
-        async with db.transaction(tenant.id) as tx:
-            return await then(tx)
-
-    # Made outside the transaction, whose mark it would inherit.
-    running = asyncio.create_task(later())
+async def test_a_unit_that_was_moved_out_of_a_subtree_meanwhile_is_no_longer_its_administrators(
+    db: Database, tenant: District
+) -> None:
+    rows = [("x", None), ("y", None), ("a", "x"), ("a1", "a")]
     async with db.transaction(tenant.id) as tx:
-        await first(tx)
-        done.set()
-        while not (await db.fetch_global(WAITING))[0][0]:  # noqa: ASYNC110  # PostgreSQL tells no event
-            await asyncio.sleep(0.01)
-    return await running
+        await directory.import_org_units(
+            tx,
+            system_actor(tenant.id),
+            rows=[directory.UnitRow(code, f"单位{code}", "BRANCH", parent) for code, parent in rows],
+        )
+        found = await tx.fetch("SELECT code, id FROM org_units WHERE tenant_id = $1", tenant.id)
+    keys = {row["code"]: row["id"] for row in found}
+    ids = {code: encode_id("OrgUnit", key) for code, key in keys.items()}
+    person = uuid7()
+    grant = HeldGrant(uuid7(), Role.ADMINISTRATOR, keys["x"], False, (), (), ())
+    actor = Actor(tenant.id, person, person, "MEMBER", "乡镇管理员", "ZH_CN", "Asia/Shanghai", (grant,))
+
+    async def move(tx: Transaction) -> None:
+        await directory.move_org_unit(tx, system_actor(tenant.id), org_unit_id=ids["a"], version=1, parent_id=ids["y"])
+
+    async def rename(tx: Transaction) -> None:
+        await directory.rename_org_unit(tx, actor, org_unit_id=ids["a1"], version=1, name="改名")
+
+    with pytest.raises(AccessDenied):
+        await after(db, tenant, move, rename)
+
+
+# --- names that are given once
 
 
 async def test_of_two_accounts_of_one_name_the_second_is_told_so(db: Database, tenant: District) -> None:
