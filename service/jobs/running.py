@@ -125,5 +125,9 @@ class JobRun:
         """End the step from outside, from any thread: CANCELLED, LOST or DRAINED."""
         if self.stopping is None and not self.settling:
             self.stopping = reason
-            if self._task is not None:
-                self._loop.call_soon_threadsafe(self._task.cancel)
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        # It may have heard of it by itself meanwhile: how it ended is being written down then.
+        if self._task is not None and not self.settling:
+            self._task.cancel()

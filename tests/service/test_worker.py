@@ -19,11 +19,14 @@ from service import jobs
 from service.access import system_actor
 from service.doorbell import Doorbell
 from service.ids import encode_id
+from service.pulse import Pulse
 from service.settings import Settings
+from service.worker import JobWorker
+from service.worker.apart import Apart
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.service.test_jobs import ask, change, known, organiser, row
-from tests.service.working import effects
+from tests.service.working import TEST, effects
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("known")]
 
@@ -266,6 +269,18 @@ async def test_a_worker_told_to_end_finishes_or_gives_back(
     assert (found["attempts"], found["crashes"]) == (0, 0)
     assert await asyncio.to_thread(worker.wait, 10) == 0
     assert await effects(db, tenant.id, "long") == 0
+
+
+async def test_one_that_hears_of_the_end_by_itself_is_given_back_as_well(
+    db: Database, tenant: District, app_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["test"])  # here no file is named to note attempts in
+    worker = JobWorker(db, Pulse(app_url), Apart(settings), {TEST.name: TEST}, settings)
+    job_id = await ask(db, tenant, how="STOPPED")
+    worker.wake(tenant.id)
+    await worker.drain(5)
+    found = await row(db, tenant, job_id)
+    assert (found["state"], found["attempts"], found["crashes"]) == ("QUEUED", 0, 0)
 
 
 async def test_two_workers_share_many_jobs_and_double_none(

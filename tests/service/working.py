@@ -48,6 +48,10 @@ async def behave(run: JobRun) -> None:
         case "BLOCK_ONCE":
             # Holds up the event loop, and with it everything that lives on it.
             time.sleep(wanted.seconds)  # noqa: ASYNC251  # that is the point
+        case "STOPPED":
+            # From outside, just before it looks.
+            run.stop("DRAINED")
+            run.check()
         case "MEMORY":
             # More than any bound that a test sets, and touched, so that it is really taken.
             await run.compute(lambda: len(bytearray(b"x") * (wanted.seconds * 2**20)))
