@@ -4,7 +4,7 @@ A trial has tables of its own and is thrown away after some days; runs, standing
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -249,7 +249,7 @@ async def compute_what_if(run: JobRun) -> None:
             raise NotFound(("whatIf",))
         document = await schemes.scheme_document(tx, trial["scheme_version_id"], keys="code")
         real = await _real(tx, trial["run_id"])
-    result = await run.compute(_try, run, trial["packed"], document, orjson.loads(trial["given"]))
+    result = await run.compute(_try, run, trial["packed"], document, orjson.loads(trial["given"]), _categories(real))
     run.progress("WRITING", len(real), len(real), percent=80)
     outcome = outcomes(result)
     names = {grade.code: grade.name for grade in result.scheme.settings.grades}
@@ -285,40 +285,67 @@ async def compute_what_if(run: JobRun) -> None:
 
 
 async def _real(tx: Transaction, run_id: UUID) -> list[asyncpg.Record]:
-    """What every unit really has, with the name of its computed grade; in the order of the board."""
+    """What every unit really has, with the name of its computed grade; in the order of the board.
+
+    `category` is the code of its category today, as a document that is read now names it.
+    """
     grade = PROPOSED_GRADE.replace("{tenant}", "$1").replace("{t}", "st")
     return await tx.fetch(
         f"""SELECT cu.code AS unit, cu.name, {grade} AS grade_code, st.cycle_unit_id, st.category_id,
-                   st.position, st.total, st.rank,
+                   k.code AS category, st.position, st.total, st.rank,
                    (SELECT gr.value ->> 'name' FROM jsonb_array_elements(v.settings -> 'grades') gr
                     WHERE gr.value ->> 'code' = {grade}) AS grade
             FROM standings st
             JOIN cycle_units cu ON cu.tenant_id = st.tenant_id AND cu.id = st.cycle_unit_id
             JOIN cycles c ON c.tenant_id = cu.tenant_id AND c.id = cu.cycle_id
             JOIN scheme_versions v ON v.tenant_id = c.tenant_id AND v.id = c.scheme_version_id
+            JOIN categories k ON k.tenant_id = st.tenant_id AND k.id = st.category_id
             WHERE st.tenant_id = $1 AND st.run_id = $2 ORDER BY st.position""",
         tx.tenant_id,
         run_id,
     )
 
 
-def _try(run: JobRun, packed: bytes, document: Mapping[str, Any], given: Mapping[str, Any]) -> Result:
+def _categories(real: Sequence[asyncpg.Record]) -> dict[str, str]:
+    return {row["unit"]: row["category"] for row in real}
+
+
+def _in(snapshot: Snapshot, categories: Mapping[str, str]) -> Snapshot:
+    """A snapshot whose categories have the codes of today."""
+    return replace(snapshot, categories=[categories[unit] for unit in snapshot.units])
+
+
+def _try(
+    run: JobRun,
+    packed: bytes,
+    document: Mapping[str, Any],
+    given: Mapping[str, Any],
+    categories: Mapping[str, str],
+) -> Result:
     """All that needs no database; runs in a thread."""
 
     def tell(stage: str, done: int, of: int) -> None:
         run.progress("SCORING", percent=20 if stage == "LEAVES" else 60)
 
     try:
-        return try_out(packed, document, given, progress=tell)
+        return try_out(packed, document, given, categories, progress=tell)
     except InvalidInput as error:
         issues = [Issue(ErrorCode.INVALID, ("whatIf", *fault.path), fault.text, fault.hint) for fault in error.faults]
         raise Invalid(issues) from error
 
 
 def try_out(
-    packed: bytes, document: Mapping[str, Any], given: Mapping[str, Any], *, progress: Progress | None = None
+    packed: bytes,
+    document: Mapping[str, Any],
+    given: Mapping[str, Any],
+    categories: Mapping[str, str],
+    *,
+    progress: Progress | None = None,
 ) -> Result:
-    """A stored snapshot under another document, weights and values (as `given` of a trial); raises InvalidInput."""
+    """A stored snapshot under another document, weights and values (as `given` of a trial); raises InvalidInput.
+
+    `categories` are codes of units' categories as the document has them: they may have had others at the snapshot.
+    """
     stored = unpack(packed)
     before, faults = parse_scheme(stored.document)
     if before is None:
@@ -330,7 +357,7 @@ def try_out(
         # A draft may have lost an item since it was asked for.
         if each["dataItem"] in scheme.data_items
     ]
-    return tried(before, stored.snapshot, scheme, values, progress=progress)
+    return tried(before, _in(stored.snapshot, categories), scheme, values, progress=progress)
 
 
 def _held(item: DataItem, kept: Mapping[str, Any]) -> Held:
@@ -395,7 +422,7 @@ async def stored_run(
     return StoredRun(
         stored.document,
         document,
-        stored.snapshot,
+        stored.snapshot if version is None else _in(stored.snapshot, _categories(real)),
         {each["unit"]: Outcome(each["total"], each["rank"], each["grade_code"]) for each in real},
         {each["unit"]: each["name"] for each in real},
     )

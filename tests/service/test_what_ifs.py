@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from service import jobs, robustness, schemes, what_ifs
+from service import directory, jobs, robustness, schemes, what_ifs
 from service.access import Role
 from service.errors import AccessDenied, IllegalState, Invalid, NotFound
 from service.ids import encode_id
@@ -13,7 +13,7 @@ from service.jobs import JobRun
 from service.rankings import start_ranking_run
 from service.reports import Content
 from service.schemes import IndicatorRow, IndicatorSpec
-from service.what_ifs import ValueSpec, WeightSpec
+from service.what_ifs import ValueSpec, WeightSpec, stored_run
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.service.computing import Course, course, key_of
@@ -104,6 +104,17 @@ async def test_other_weights_leave_no_trace(given: Course) -> None:
     assert found["c2"] == ("80.00", "80.00", 1, 1, "优秀", "优秀")
     assert found["c3"] == ("37.50", "21.88", 3, 3, "合格", "合格")
     assert await real(given) == before
+
+
+async def test_a_run_is_tried_after_its_categories_have_other_codes(given: Course) -> None:
+    run_id = await given.run(given.cycle_ids[0])
+    asked = await start(given, run_id, weights=[WeightSpec("D0", "6")])
+    async with given.world.db.transaction(given.tenant.id) as tx:
+        for code, key in given.world.categories.items():
+            await directory.edit_category(tx, given.world.actor, category_id=key, version=1, code=f"other-{code}")
+        stored = await stored_run(tx, cycle_code="k1", version=1)
+    assert (await done(given, asked))["c1"] == ("39.17", "75.63", 2, 2, "合格", "合格")
+    assert set(stored.snapshot.categories) <= {category["code"] for category in stored.document["categories"]}
 
 
 async def test_other_values_replace_what_was_missing_too(given: Course) -> None:
