@@ -66,8 +66,8 @@ class Actors:
             actor = await authenticate(self._db, self._signing_key, token, issuers=self._issuers)
             self.reads += 1
             if actor.expires_at is not None:
-                left = (actor.expires_at - datetime.now(UTC)).total_seconds()
-                until = min(until, time.monotonic() + left)
+                now = time.monotonic()
+                until = min(until, now + (actor.expires_at - datetime.now(UTC)).total_seconds())
             self._keep(token, _Held(actor, until))
         return actor
 

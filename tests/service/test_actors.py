@@ -58,29 +58,32 @@ async def make_member(db: Database, tenant: District, root: UUID) -> tuple[UUID,
     return member_id, issue_jwt(KEY, tenant_id=tenant.id, member_id=member_id, minutes=5).token
 
 
-async def until_refused(actors: Actors, token: str) -> float:
-    """Seconds until the token is refused, asked all the time."""
+async def until_refused(actors: Actors, token: str) -> None:
+    """Ask until the token is refused.
+
+    What counts is when an answer was asked for: however slow the machine is, none that was asked for later than a
+    second after the end comes from memory.
+    """
     began = time.monotonic()
-    while time.monotonic() < began + 5:
-        try:
+    with pytest.raises(AccessDenied):
+        while True:
+            asked = time.monotonic()
             await actors.of(token)
-        except AccessDenied:
-            return time.monotonic() - began
-        await asyncio.sleep(0.02)
-    raise AssertionError("never refused")
+            assert asked < began + HELD_SECONDS
+            await asyncio.sleep(0.02)
 
 
 async def test_a_second_of_requests_is_one_read(db: Database, tenant: District, root: UUID, actors: Actors) -> None:
     _, token = await make_member(db, tenant, root)
     began = time.monotonic()
     asked = 0
-    while time.monotonic() < began + 2.5 * HELD_SECONDS:
+    while actors.reads < 3:
         actor = await actors.of(token, request_id=f"r{asked}")
         assert (actor.tenant_id, actor.request_id, actor.sees_all) == (tenant.id, f"r{asked}", True)
         asked += 1
         await asyncio.sleep(0)
+    assert time.monotonic() - began >= 2 * HELD_SECONDS
     assert asked > 100
-    assert actors.reads == 3
 
 
 async def test_what_ends_a_token_counts_within_a_second(
@@ -123,7 +126,7 @@ async def test_what_ends_a_token_counts_within_a_second(
         with pytest.raises(AccessDenied):
             async with db.transaction(tenant.id) as tx:
                 await reread(tx, actor)
-        assert await until_refused(actors, token) < HELD_SECONDS + 0.3
+        await until_refused(actors, token)
 
 
 async def test_a_grant_that_is_removed_is_gone_within_a_second(
@@ -138,25 +141,30 @@ async def test_a_grant_that_is_removed_is_gone_within_a_second(
     began = time.monotonic()
     async with db.transaction(tenant.id) as tx:
         assert (await reread(tx, actor)).grants == ()
+    asked = began
     while (found := await actors.of(token)).grants:
-        assert time.monotonic() < began + HELD_SECONDS + 0.3
+        assert asked < began + HELD_SECONDS
         await asyncio.sleep(0.02)
+        asked = time.monotonic()
     assert not found.sees_all
     assert found.reach != reach
 
 
 async def test_a_token_ends_when_it_says(db: Database, tenant: District, root: UUID, actors: Actors) -> None:
     member_id, _ = await make_member(db, tenant, root)
-    # Signed times are whole seconds: of a minute that has a moment left.
-    await asyncio.sleep(1 - datetime.now(UTC).microsecond / 1_000_000)
-    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    # Signed times are whole seconds.
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
     claims = {"iss": "kaoping", "tid": str(tenant.id), "sub": str(member_id), "iat": ends, "exp": ends}
     token = jwt.encode(claims, KEY, algorithm="HS256")
     assert (await actors.of(token)).id == member_id
-    await asyncio.sleep(max(0.0, (ends - datetime.now(UTC)).total_seconds()))
-    assert actors.held(token) is None
     with pytest.raises(AccessDenied):
-        await actors.of(token)
+        while True:
+            asked = datetime.now(UTC)
+            assert (await actors.of(token)).id == member_id
+            assert asked < ends
+            await asyncio.sleep(0.01)
+    assert datetime.now(UTC) >= ends
+    assert actors.held(token) is None
 
 
 async def test_memory_is_bounded_and_the_old_leave(db: Database, tenant: District, root: UUID) -> None:
