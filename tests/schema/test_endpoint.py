@@ -26,7 +26,7 @@ def door() -> Door:
 
 @pytest.fixture(scope="module")
 def address(door: Door) -> Iterator[str]:
-    limited = options(body_bytes=LIMIT, url_bytes=2000, operation_seconds=0.3)
+    limited = options(body_bytes=LIMIT, url_bytes=2000)
     with serving(join(toy_schema(), door.enter, limited)) as found:
         yield f"http://{found}/graphql"
 
@@ -34,7 +34,7 @@ def address(door: Door) -> Iterator[str]:
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        base_url=address, headers={"accept": GRAPHQL_RESPONSE, "accept-language": "en"}
+        base_url=address, headers={"accept": GRAPHQL_RESPONSE, "accept-language": "en"}, timeout=30
     ) as http:
         yield http
 
@@ -284,7 +284,8 @@ async def test_requests_that_do_not_run(client: httpx.AsyncClient, query: str, c
 async def test_doubling_fragments_do_not_hold_up_others(client: httpx.AsyncClient) -> None:
     links = " ".join(f"fragment F{i} on Query {{ ...F{i + 1} ...F{i + 1} }}" for i in range(22))
     query = f"{{ ...F0 }} {links} fragment F22 on Query {{ hello }}"
-    async with asyncio.timeout(2):
+    # The document would be four million fields.
+    async with asyncio.timeout(30):
         error = refusal(await post(client, {"query": query}), 400, "QUERY_TOO_COMPLEX")
     assert error["extensions"]["limit"] == "fields"
     assert error["extensions"]["actual"] == 2**22
@@ -365,12 +366,16 @@ async def test_refusals_keep_their_words(client: httpx.AsyncClient) -> None:
     assert error["extensions"]["path"] == ["id"]
 
 
-async def test_time_is_limited(client: httpx.AsyncClient) -> None:
-    response = await post(client, {"query": "{ slow(seconds: 20) }"})
-    assert response.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
-    assert response.status_code == 504
-    response = await post(client, {"query": "{ slow(seconds: 20) }"}, accept=JSON)
-    assert response.status_code == 200
+async def test_time_is_limited(door: Door) -> None:
+    body = {"query": "{ slow(seconds: 60) }"}
+    with serving(join(toy_schema(), door.enter, options(operation_seconds=0.3))) as address:
+        async with httpx.AsyncClient(base_url=f"http://{address}/graphql", timeout=30) as client:
+            response = await post(client, body, accept=GRAPHQL_RESPONSE)
+            assert response.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
+            assert response.status_code == 504
+            response = await post(client, body, accept=JSON)
+            assert response.status_code == 200
+    assert not door.inside
 
 
 async def test_bearer_tokens(client: httpx.AsyncClient) -> None:
@@ -394,7 +399,7 @@ async def test_introspection_needs_a_token(client: httpx.AsyncClient) -> None:
 
 
 async def test_every_context_is_closed(client: httpx.AsyncClient, door: Door) -> None:
-    for query in ("{ hello }", "{ boom }", "{ nope }", "{", "{ slow(seconds: 9) }", "subscription { count(to: 1) }"):
+    for query in ("{ hello }", "{ boom }", "{ nope }", "{", "subscription { count(to: 1) }"):
         await post(client, {"query": query})
     assert door.opened
     assert not door.inside

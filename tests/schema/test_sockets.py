@@ -17,7 +17,8 @@ from tests.schema.toy import Door, options, serving, toy_schema
 pytestmark = pytest.mark.anyio
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
-SECONDS = 5.0
+SECONDS = 30.0
+"""How long the server may take for anything."""
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +140,10 @@ async def test_subscribing_before_the_beginning_is_4401(socket: Socket) -> None:
     assert await socket.closed() == 4401
 
 
-async def test_no_beginning_in_time_is_4408(socket: Socket) -> None:
-    assert await socket.closed() == 4408
+async def test_no_beginning_in_time_is_4408(door: Door) -> None:
+    with serving(join(toy_schema(), door.enter, options(init_seconds=0.3))) as address:
+        async with open_socket(address) as socket:
+            assert await socket.closed() == 4408
 
 
 async def test_two_beginnings_are_4429(socket: Socket) -> None:
@@ -334,15 +337,11 @@ async def test_no_event_after_the_token_has_ended(door: Door) -> None:
     with serving(join(toy_schema(), door.enter, options())) as address:
         async with open_socket(address) as socket:
             await socket.begin("short")
-            await socket.ask("subscription { count(to: 99, pause: 0.1) }")
+            await socket.ask("subscription { count(to: 1000000, pause: 0.1) }")
             await socket.hear()
             del door.tokens["short"]
-            async with asyncio.timeout(SECONDS):
-                with pytest.raises(ConnectionClosed) as caught:
-                    for _ in range(3):
-                        await socket.connection.recv()
-            assert caught.value.rcvd is not None
-            assert caught.value.rcvd.code == 4401
+            # What was on its way already comes before.
+            assert await socket.closed() == 4401
 
 
 async def test_a_new_operation_with_an_ended_token_is_4401(door: Door) -> None:
