@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import hypothesis
 import pytest
 
 from service import embedded
@@ -31,6 +32,16 @@ from tests.databases import PRISTINE, created, dropped
 from tests.faults.figures import Figures
 
 HERE = Path(__file__).parent
+
+# What is drawn is the same at every run, and no machine is too slow for it.
+hypothesis.settings.register_profile(
+    "suite",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 MOST_PROCESSES = 4
 """Each has a PostgreSQL, a Redis, and what its tests start."""
