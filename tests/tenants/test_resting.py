@@ -1,6 +1,7 @@
 """Reads and transactions: bound to their tenant each, on connections that rest between and then go back to the pool."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from datetime import datetime, timedelta
@@ -31,11 +32,9 @@ async def states(own: Database, db: Database) -> list[str]:
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what happens within two rests."""
-    for _ in range(100):
-        if await holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("It did not happen.")
+    async with asyncio.timeout(30):
+        while not await holds():  # noqa: ASYNC110  # PostgreSQL and the pool tell no event
+            await asyncio.sleep(0.01)
 
 
 async def test_each_read_sees_its_own_tenant_whoever_read_before(own: Database, make_tenant: MakeTenant) -> None:
@@ -65,8 +64,10 @@ async def test_a_connection_rests_and_then_goes_back(own: Database, db: Database
 
 
 async def test_reads_go_on_with_one_transaction_for_some_milliseconds(own: Database, tenant: District) -> None:
-    told = [await own.read(tenant.id, "SELECT clock_timestamp() - now()") for _ in range(300)]
-    assert max(told) < timedelta(seconds=LAG_SECONDS + 0.5), "no time of long ago is kept"
+    for _ in range(300):
+        asked = time.monotonic()
+        age = await own.read(tenant.id, "SELECT clock_timestamp() - now()")
+        assert age < timedelta(seconds=LAG_SECONDS + time.monotonic() - asked), "no time of long ago is kept"
     assert len({await own.read(tenant.id, "SELECT now()") for _ in range(20)}) < 20, "not each has its own"
     await asyncio.sleep(LAG_SECONDS)
     first = await own.read(tenant.id, "SELECT now()")
@@ -147,7 +148,7 @@ async def test_the_last_free_connection_does_not_rest(own: Database, tenant: Dis
             return bool(own.pool.get_idle_size() == 1)
 
         await until(back)
-        async with asyncio.timeout(1), own.pool.acquire():
+        async with asyncio.timeout(30), own.pool.acquire():
             pass
 
 
@@ -176,7 +177,7 @@ async def test_a_connection_that_was_ended_while_it_rested_is_not_used(
 async def test_closing_waits_for_what_rests(app_url: str, db: Database, tenant: District) -> None:
     own = await Database.connect(app_url, max_size=3)
     await asyncio.gather(*(own.read(tenant.id, "SELECT 1") for _ in range(3)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await own.close()
     assert own.use().size == 0
 
