@@ -177,7 +177,7 @@ async def test_after_sigterm_it_is_unready_serves_on_and_closes_sockets_with_101
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("KAOPING_DRAIN_SECONDS", "1.5")
+    monkeypatch.setenv("KAOPING_DRAIN_SECONDS", "4")
     monkeypatch.setenv("KAOPING_METRICS_PORT", "0")
     program = start("serve", "--port", "0")
     address = await asyncio.to_thread(served, program)
@@ -187,7 +187,7 @@ async def test_after_sigterm_it_is_unready_serves_on_and_closes_sockets_with_101
         began = time.monotonic()
         os.kill(program.process.pid, signal.SIGTERM)
         while (ready := await http.get("/readyz")).status_code == 200:
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 4
         assert ready.json()["status"] == "ending"
         assert (await http.get("/livez")).status_code == 200
         answer = await http.post("/graphql", json={"query": "{ __typename }"})
@@ -199,7 +199,7 @@ async def test_after_sigterm_it_is_unready_serves_on_and_closes_sockets_with_101
         with pytest.raises(ConnectionClosed):
             await socket.hear()
         assert socket.connection.close_code == 1012
-        assert 1.4 < time.monotonic() - began < 4
+        assert 3.9 < time.monotonic() - began < 30
     assert await asyncio.to_thread(program.ends) == 0
     assert "Traceback" not in "".join(program.lines)
     assert re.search("Told to end", "".join(program.lines))
@@ -212,11 +212,14 @@ async def test_what_runs_on_a_socket_is_answered_before_it_is_closed(start: Star
     # A password takes its time, also one of nobody.
     document = """mutation { signIn(input: { tenantCode: "nowhere", name: "nobody", password: "a wrong one" }) {
         __typename } }"""
+    heard: list[dict[str, object]] = []
     for number in range(4):
         await socket.say(type="subscribe", id=str(number), payload={"query": document})
-    await asyncio.sleep(0.05)
+    # Messages are read in their order.
+    await socket.say(type="ping")
+    while (first := await socket.hear())["type"] != "pong":
+        heard.append(first)
     os.kill(program.process.pid, signal.SIGTERM)
-    heard: list[dict[str, object]] = []
     with contextlib.suppress(ConnectionClosed):
         while True:
             heard.append(await socket.hear())
