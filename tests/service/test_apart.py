@@ -34,7 +34,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-async def gone(pid: int, seconds: float = 5) -> None:
+async def gone(pid: int, seconds: float = 10) -> None:
     """Wait for its end."""
     begun = time.monotonic()
     while lives(pid):
@@ -123,12 +123,12 @@ async def test_a_cancelled_one_is_killed_whatever_it_does(
     await until(db, tenant, job_id, "RUNNING")
     begun = time.monotonic()
     while not ((tmp_path / "attempts").exists() and attempts(tmp_path, job_id)):
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
         await asyncio.sleep(0.05)
     async with db.transaction(tenant.id) as tx:
         await jobs.cancel(tx, organiser(tenant), job_id=encode_id("Job", job_id))
     _, waited = await until(db, tenant, job_id, "CANCELLED")
-    assert waited < 3
+    assert waited < 10
     await gone(attempts(tmp_path, job_id)[0])
     assert await effects(db, tenant.id, "one") == 0
 
@@ -172,5 +172,5 @@ async def test_a_worker_told_to_end_twice_gives_it_back(
         await asyncio.sleep(0.2)
     found, _ = await until(db, tenant, job_id, "QUEUED")
     assert (found["attempts"], found["crashes"]) == (0, 0)
-    assert await asyncio.to_thread(worker.wait, 10) == 0
+    assert await asyncio.to_thread(worker.wait, 60) == 0
     await gone(attempts(tmp_path, job_id)[0])
