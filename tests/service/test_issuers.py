@@ -251,10 +251,10 @@ async def test_known_keys_hold_for_a_while_where_the_issuer_is_away(
     began = issuer.asked()
     await enter(db, token, issuers)
     issuer.publish(RSA, status=503)
-    for _ in range(3):
-        assert (await enter(db, token, issuers)).tenant_id == district.id
-        await asyncio.sleep(0.1)
-    assert issuer.asked() - began > 1
+    async with asyncio.timeout(30):
+        while issuer.asked() - began < 3:
+            assert (await enter(db, token, issuers)).tenant_id == district.id
+            await asyncio.sleep(0.1)
     monkeypatch.setattr(module, "LAST_SECONDS", 0.0)
     with pytest.raises(Unavailable):
         await enter(db, token, issuers)
@@ -269,7 +269,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "redirecting": {"status": 302},
     "another issuer's": {"issuer": "https://id.example.gov.cn"},
     "endless": {"padding": 300_000},
-    "slow": {"slow": 2},
+    "slow": {"slow": 20},
     "keys without https": {"jwks_uri": "http://id.example.gov.cn/keys"},
     "keys in a file": {"jwks_uri": "file:///etc/passwd"},
 }
@@ -289,7 +289,7 @@ async def test_an_issuer_that_does_not_answer_as_it_should(
     began = time.monotonic()
     with pytest.raises(Unavailable):
         await enter(db, token)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
 
 
 async def test_weak_and_foreign_keys_are_not_used(db: Database, district: District, issuer: RunningIssuer) -> None:
