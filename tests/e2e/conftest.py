@@ -42,7 +42,7 @@ def process(environment: dict[str, str], *arguments: str, said: IO[str] | int | 
         started.terminate()
         # One that was stopped would not hear it.
         started.send_signal(signal.SIGCONT)
-        started.wait(timeout=40)
+        started.wait(timeout=60)
         for stream in (started.stdin, started.stderr):
             if stream is not None:
                 stream.close()
@@ -58,7 +58,7 @@ def serving(environment: dict[str, str]) -> Iterator[Installation]:
             if found := re.search(r"http://[\d.]+:\d+", line):
                 address = found[0]
                 break
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 if httpx.get(f"{address}/livez", timeout=5, verify=TRUSTED).status_code == 200:
                     break

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -170,7 +170,7 @@ async def held_up(db: Database, loaded: Loaded, started: list[Worker]) -> AsyncI
             """SELECT count(*) FROM pg_stat_activity
                WHERE wait_event_type = 'Lock' AND query LIKE '%UPDATE ranking_runs SET snapshot_at%'"""
         ):
-            assert time.monotonic() - begun < 30
+            assert time.monotonic() - begun < 60
             await asyncio.sleep(0.02)
         yield run
 
@@ -226,12 +226,12 @@ async def test_another_worker_finishes_the_run_of_a_killed_one(
             (first,) = [worker for worker in started if worker.began(run.job_key)]
             (second,) = [worker for worker in started if worker is not first]
             os.kill(first.process.pid, signal.SIGKILL)
-            killed = time.monotonic()
             first.process.wait()
-        assert (await job_row(db, loaded, run))["state"] == "RUNNING"
+        left = await job_row(db, loaded, run)
+        assert left["state"] == "RUNNING"
+        assert left["lease_until"] - datetime.now(UTC) <= timedelta(seconds=LEASE_SECONDS)
         assert await standings(db, loaded, run) == []
-        assert await ended(loaded.organiser, run.job_id, LEASE_SECONDS + 20) == "SUCCEEDED"
-        assert time.monotonic() - killed < LEASE_SECONDS + 10
+        assert await ended(loaded.organiser, run.job_id, LEASE_SECONDS + 60) == "SUCCEEDED"
         assert second.began(run.job_key)
         row = await job_row(db, loaded, run)
         assert (row["attempts"], row["crashes"], row["last_error"]) == (2, 1, None)
@@ -244,7 +244,7 @@ async def test_another_worker_finishes_the_run_of_a_killed_one(
             id=run.id,
         )["rankingRun"]
         again = start(loaded)
-        assert await ended(loaded.organiser, again.job_id, 30) == "SUCCEEDED"
+        assert await ended(loaded.organiser, again.job_id, 60) == "SUCCEEDED"
     assert told == {
         "state": "SUCCEEDED",
         "snapshotDigest": (await digests(db, loaded, run))[0],
@@ -266,7 +266,7 @@ async def test_a_run_that_is_cancelled_while_it_runs_leaves_nothing(
             assert answer["run"]["state"] in ("RUNNING", "CANCELLED")
             again = loaded.organiser.refused("cancelRankingRun", runId=run.id)
             assert again["code"] == "ILLEGAL_STATE"
-        assert await ended(loaded.organiser, run.job_id, 10) == "CANCELLED"
+        assert await ended(loaded.organiser, run.job_id, 60) == "CANCELLED"
     assert await standings(db, loaded, run) == []
     assert await digests(db, loaded, run) == (None, None)
     refused = loaded.organiser.refused("adoptRun", runId=run.id, version=2)
@@ -290,7 +290,7 @@ async def test_a_run_is_computed_though_redis_is_wiped(
         await redis.flushdb()
         await redis.aclose()
         worker.process.send_signal(signal.SIGCONT)
-        assert await ended(loaded.organiser, run.job_id, 20) == "SUCCEEDED"
+        assert await ended(loaded.organiser, run.job_id, 60) == "SUCCEEDED"
     assert len(await standings(db, loaded, run)) == UNITS
 
 
@@ -305,5 +305,5 @@ async def test_a_run_is_computed_without_redis(
         told = await asyncio.to_thread(states_of, organiser, run.job_id)
         assert told[0] in ("QUEUED", "RUNNING")
         assert told[-1] == "SUCCEEDED"
-        assert await ended(organiser, run.job_id, 20) == "SUCCEEDED"
+        assert await ended(organiser, run.job_id, 60) == "SUCCEEDED"
     assert len(await standings(db, loaded, run)) == UNITS

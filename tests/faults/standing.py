@@ -98,7 +98,7 @@ class Stand:
     async def tell_to_end(self, worker: Worker) -> None:
         """SIGTERM; it must obey."""
         worker.process.terminate()
-        assert await asyncio.to_thread(worker.process.wait, 40) == 0
+        assert await asyncio.to_thread(worker.process.wait, 60) == 0
         self.workers.remove(worker)
 
     async def stop_for(self, worker: Worker, seconds: float) -> None:

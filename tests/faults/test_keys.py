@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,11 +135,16 @@ ROOT: list[str] = []
 
 @asynccontextmanager
 async def broken(api: Api, every: float) -> AsyncIterator[None]:
-    """Kill the API again and again, and start it at once."""
+    """Kill the API again and again, and start it at once; at the end it is up."""
+    over = asyncio.Event()
 
     async def breaking() -> None:
         while True:
-            await asyncio.sleep(random.uniform(0.5, 1.5) * every)  # a random moment
+            with suppress(TimeoutError):
+                async with asyncio.timeout(random.uniform(0.5, 1.5) * every):  # a random moment
+                    await over.wait()
+            if over.is_set():
+                return
             api.up.clear()
             await asyncio.to_thread(api.kill)
             await asyncio.to_thread(api.start)
@@ -150,8 +155,9 @@ async def broken(api: Api, every: float) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # A thread that kills or starts it can't be called back.
+        over.set()
+        await task
 
 
 async def twenty_by_twenty(
