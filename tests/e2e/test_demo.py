@@ -18,7 +18,6 @@ from tests.e2e.client import Client, Installation
 from tests.service.demo.engine import document, snapshot
 
 SEED = 2026
-SECOND_RUN_SECONDS = 15.0
 
 CYCLES = """query ($after: String) { cycles(first: 100, after: $after) { pageInfo { hasNextPage endCursor }
   edges { node { state publications { id kind } stats { submitted submittedLate returned } } } } }"""
@@ -44,7 +43,7 @@ async def district(owner_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def printed(installation: Installation, owner_url: str) -> tuple[Installation, str, str, float]:
-    """The demo run twice: what it printed first, what it printed again, and how long the second took."""
+    """The demo run twice: what it printed first, what it printed again, and how long that took (1: as long)."""
     asyncio.run(district(owner_url))
 
     async def administrator_token() -> str:
@@ -64,10 +63,11 @@ def printed(installation: Installation, owner_url: str) -> tuple[Installation, s
         )
         return out.getvalue()
 
-    first = run()
     began = time.monotonic()
+    first = run()
+    between = time.monotonic()
     second = run()
-    return installation, first, second, time.monotonic() - began
+    return installation, first, second, (time.monotonic() - between) / (between - began)
 
 
 def observer(installation: Installation) -> Client:
@@ -123,10 +123,10 @@ async def test_the_counters_of_both_cycles_equal_their_rows(owner_url: str, db: 
     assert await check_counters(db, found.id)
 
 
-def test_the_board_in_print_names_every_unit_and_the_second_run_prints_it_again_in_seconds(
+def test_the_board_in_print_names_every_unit_and_the_second_run_prints_it_again_soon(
     printed: tuple[Installation, str, str, float],
 ) -> None:
-    _, first, second, seconds = printed
+    _, first, second, share = printed
     for unit in build(SEED).units:
         assert unit.name in first
     assert all(mark in first for mark in ("并列", "数据不足", "1天 −0.2", "✓"))
@@ -134,4 +134,4 @@ def test_the_board_in_print_names_every_unit_and_the_second_run_prints_it_again_
     assert "订阅不可用" not in first
     board = first.index("春晖区", first.index("读取成绩榜"))
     assert second.endswith(first[board:])
-    assert seconds < SECOND_RUN_SECONDS
+    assert share < 0.5

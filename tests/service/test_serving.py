@@ -15,8 +15,8 @@ import pytest
 
 from service.settings import Settings
 
-START_SECONDS = 60.0
-END_SECONDS = 30.0
+START_SECONDS = 120.0
+END_SECONDS = 60.0
 
 
 class Program:

@@ -169,7 +169,7 @@ async def test_a_collector_that_is_away_holds_nobody_up(start: Start, monkeypatc
     began = time.monotonic()
     program.process.terminate()
     assert await asyncio.to_thread(program.ends) == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
 
 
 async def test_without_the_setting_nothing_is_traced_or_even_loaded(db: Database) -> None:
