@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from uuid import UUID
 
 import jwt
 import pytest
 
+from service import actors as module
 from service import members
-from service.access import Actor, Role, issue_jwt, reread, system_actor
+from service.access import Actor, Role, authenticate, issue_jwt, reread, system_actor
 from service.actors import HELD_SECONDS, Actors
 from service.districts import set_status
 from service.errors import AccessDenied
@@ -164,6 +166,29 @@ async def test_a_token_ends_when_it_says(db: Database, tenant: District, root: U
             assert asked < ends
             await asyncio.sleep(0.01)
     assert datetime.now(UTC) >= ends
+    assert actors.held(token) is None
+
+
+async def test_a_process_that_is_halted_holds_no_token_for_longer(
+    db: Database, tenant: District, root: UUID, actors: Actors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, token = await make_member(db, tenant, root)
+    actor = await authenticate(db, KEY, token)
+
+    async def ends_soon(*_: object, **__: object) -> Actor:
+        return replace(actor, expires_at=datetime.now(UTC) + timedelta(seconds=0.2))
+
+    class Halted(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # as good as its own
+            """What time it was before the halt."""
+            found = datetime.now(tz)
+            time.sleep(0.3)
+            return found
+
+    monkeypatch.setattr(module, "authenticate", ends_soon)
+    monkeypatch.setattr(module, "datetime", Halted)
+    await actors.of(token)
     assert actors.held(token) is None
 
 
