@@ -45,6 +45,12 @@ def _redis(url: str) -> Redis:
     return made
 
 
+def _cancelled() -> bool:
+    """Whether the task is to end: where a time-out comes together with it, redis-py keeps a cancellation to itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 # --- telling ----------------------------------------------------------------------------------------------------------
 
 
@@ -56,9 +62,9 @@ class Relay:
         self._redis = _redis(redis_url)
 
     async def run(self) -> None:
-        """For ever. Where Redis is away the events wait; they are told when it is back."""
+        """Until it is cancelled. Where Redis is away the events wait; they are told when it is back."""
         away = False
-        while True:
+        while not _cancelled():
             try:
                 for tenant_id in await outbox.waiting(self._db, READER):
                     while await outbox.relay(self._db, tenant_id, READER, self.publish) == outbox.MOST_AT_ONCE:
@@ -152,16 +158,16 @@ class Wakeups:
                 del self._waiting[tenant_id, key]
 
     async def run(self) -> None:
-        """For ever; listens again after Redis was lost."""
+        """Until it is cancelled; listens again after Redis was lost."""
         away = False
-        while True:
+        while not _cancelled():
             redis = _redis(self._url)
             try:
                 async with redis.pubsub(ignore_subscribe_messages=True) as heard:
                     await heard.psubscribe(f"{CHANNEL}*")
                     self._listening(True)
                     away = False
-                    while True:
+                    while not _cancelled():
                         told = await heard.get_message(timeout=1.0)
                         if told is not None:
                             self._hand_out(told["channel"], told["data"])

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from service import audit, outbox
 from service.access import system_actor
@@ -239,6 +240,30 @@ async def test_whoever_waits_is_woken_by_the_subject_and_by_what_it_touches(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await relay.close()
+
+
+async def test_who_hears_ends_also_where_redis_py_keeps_the_cancellation_to_itself(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does where its time-out comes at the same moment."""
+    hearing = asyncio.Event()
+
+    async def get_message(*_: object, **__: object) -> None:
+        first = not hearing.is_set()
+        hearing.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if not first:
+                raise
+
+    monkeypatch.setattr(PubSub, "get_message", get_message)
+    running = asyncio.create_task(Wakeups(redis_url).run())
+    await hearing.wait()
+    running.cancel()
+    ended, _ = await asyncio.wait([running], timeout=10)
+    running.cancel()
+    assert ended
 
 
 async def test_without_redis_nobody_expects_a_word(db: Database, tenant: District) -> None:
