@@ -219,7 +219,10 @@ async def test_a_job_whose_workers_die_is_given_up(db: Database, tenant: Distric
     assert await jobs.claim(db, tenant.id, job_id) is None
 
 
-async def test_transient_failures_pause_and_end(db: Database, tenant: District) -> None:
+async def test_transient_failures_pause_and_end(
+    db: Database, tenant: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.jobs.failures.FIRST_PAUSE_SECONDS", 120.0)
     job_id = await ask(db, tenant)
     claim = await claimed(db, tenant, job_id)
     async with db.transaction(tenant.id) as tx:
