@@ -202,7 +202,7 @@ def reached_from(
     extra: Sequence[str],
     joins: Sequence[str] = (),
 ) -> str:
-    """`FROM … WHERE …` of the rows that one parent reaches; `extra` are rendered conditions, `joins` are not rendered.
+    """`FROM … WHERE …` of the rows that one parent reaches; `extra` are rendered conditions, `joins` templates.
 
     `own` has the aliases: `t` of the parent, `r` of what is reached.
     """
