@@ -34,11 +34,11 @@ async def freeze_draft(tx: Transaction, actor: Actor, version_id: UUID) -> bool:
 
     Raises Invalid with all faults, and NotFound.
     """
-    state = await tx.fetchval(
-        "SELECT state FROM scheme_versions WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tx.tenant_id, version_id
-    )
-    if state == "FROZEN":
-        return False
+    state = "SELECT state FROM scheme_versions WHERE tenant_id = $1 AND id = $2"
+    # One that is frozen stays so; held for as long as an opening takes, nobody could begin a cycle on it.
+    for asked in (state, f"{state} FOR UPDATE"):
+        if await tx.fetchval(asked, tx.tenant_id, version_id) == "FROZEN":
+            return False
     await _freeze(tx, actor, await lock_draft(tx, version_id, ("schemeVersionId",)))
     return True
 

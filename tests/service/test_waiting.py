@@ -258,3 +258,21 @@ async def test_of_two_cycles_of_one_code_the_second_is_told_so(db: Database, ten
         with pytest.raises(Invalid) as refusal:
             await after(db, tenant, first, then)
         assert [issue.code for issue in refusal.value.issues] == [ErrorCode.DUPLICATE]
+
+
+async def test_a_cycle_is_begun_while_another_is_opened_on_its_version(db: Database, tenant: District) -> None:
+    begun = asyncio.Event()
+
+    async def create() -> UUID:
+        await begun.wait()
+        async with db.transaction(tenant.id) as tx:
+            return await cycles.create_cycle(tx, system_actor(tenant.id), cycle=cycle_spec(loaded))
+
+    async with db.transaction(tenant.id) as tx:
+        loaded = await load(tx, units=1, items=1, categories=1)
+    creating = asyncio.create_task(create())
+    async with db.transaction(tenant.id) as tx:
+        assert not await schemes.freeze_draft(tx, system_actor(tenant.id), loaded.version_id)
+        begun.set()
+        async with asyncio.timeout(60):
+            await creating
