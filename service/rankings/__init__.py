@@ -12,6 +12,7 @@ from service.errors import Conflict, IllegalState, KaopingError, NotFound, Path,
 from service.ids import encode_id
 from service.jobs import RANKING_RUN, JobRun, RunArguments
 from service.rankings import results, snapshot
+from service.rankings.previous import previous_standings
 from service.rankings.results import Rows
 from service.rankings.snapshot import Packed, RunInput
 from service.scoring import ENGINE_VERSION, compute, parse_scheme
@@ -172,7 +173,7 @@ async def compute_run(run: JobRun) -> None:
             "SELECT cycle_id FROM ranking_runs WHERE tenant_id = $1 AND id = $2", tx.tenant_id, run_id
         )
         given = await snapshot.load(tx, cycle_id)
-        previous = await _previous_publication(tx, cycle_id)
+        previous = await previous_standings(tx, cycle_id)
     total = len(given.units)
     run.progress("SCORING", 0, total)
     packed, rows = await run.compute(_score, run, given)
@@ -225,22 +226,3 @@ def _score(run: JobRun, given: RunInput) -> tuple[Packed, Rows]:
 
     result = compute(scheme, given.snapshot, progress=tell)
     return snapshot.pack(given.document, given.snapshot), results.rows_of(given, result)
-
-
-async def _previous_publication(tx: Transaction, cycle_id: UUID) -> tuple[UUID, UUID] | None:
-    """The newest notice or final board of the same scheme, and its run: what changes are counted against."""
-    row = await tx.fetchrow(
-        """
-        SELECT p.id, p.run_id FROM publications p
-        JOIN cycles c ON c.tenant_id = p.tenant_id AND c.id = p.cycle_id
-        JOIN scheme_versions v ON v.tenant_id = c.tenant_id AND v.id = c.scheme_version_id
-        WHERE p.tenant_id = $1 AND p.kind IN ('NOTICE', 'FINAL') AND v.scheme_id = (
-            SELECT w.scheme_id FROM cycles o
-            JOIN scheme_versions w ON w.tenant_id = o.tenant_id AND w.id = o.scheme_version_id
-            WHERE o.tenant_id = $1 AND o.id = $2)
-        ORDER BY p.published_at DESC LIMIT 1
-        """,
-        tx.tenant_id,
-        cycle_id,
-    )
-    return None if row is None else (row["id"], row["run_id"])

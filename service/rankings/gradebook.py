@@ -5,8 +5,6 @@ from uuid import UUID
 
 import asyncpg
 
-from tenants.database import Transaction
-
 
 class Reading(Protocol):
     """A tenant's transaction, or a snapshot of its own."""
@@ -27,29 +25,6 @@ DECIDED_GRADE = f"""(SELECT dg.grade FROM decided_grades dg WHERE dg.tenant_id =
     AND dg.standing_id = {{t}}.id AND dg.record_id = {NEWEST_RECORD})"""
 CURRENT_GRADE = f"coalesce({DECIDED_GRADE}, {PROPOSED_GRADE})"
 """Of a standing {t}: code of the grade that was decided, else of the computed one."""
-
-
-async def previous_grades(tx: Transaction, cycle_id: UUID) -> dict[UUID, str]:
-    """Codes of the grades that units had on the newest notice or final board of an earlier cycle of the same scheme."""
-    rows = await tx.fetch(
-        f"""
-        WITH newest AS (
-            SELECT p.run_id FROM publications p
-            JOIN cycles c ON c.tenant_id = p.tenant_id AND c.id = p.cycle_id
-            JOIN scheme_versions v ON v.tenant_id = c.tenant_id AND v.id = c.scheme_version_id
-            WHERE p.tenant_id = $1 AND p.kind IN ('NOTICE', 'FINAL') AND p.cycle_id <> $2 AND v.scheme_id = (
-                SELECT w.scheme_id FROM cycles o
-                JOIN scheme_versions w ON w.tenant_id = o.tenant_id AND w.id = o.scheme_version_id
-                WHERE o.tenant_id = $1 AND o.id = $2)
-            ORDER BY p.published_at DESC LIMIT 1)
-        SELECT cu.unit_id, {CURRENT_GRADE} AS grade FROM newest
-        JOIN standings st ON st.tenant_id = $1 AND st.run_id = newest.run_id
-        JOIN cycle_units cu ON cu.tenant_id = $1 AND cu.id = st.cycle_unit_id
-        """.replace("{tenant}", "$1").replace("{t}", "st"),
-        tx.tenant_id,
-        cycle_id,
-    )
-    return {row["unit_id"]: row["grade"] for row in rows if row["grade"] is not None}
 
 
 _APART: Final = 1_000_000

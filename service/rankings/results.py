@@ -12,6 +12,7 @@ import orjson
 
 from service.rankings.gradebook import CURRENT_GRADE
 from service.rankings.grading import Graded, graded, write_grades
+from service.rankings.previous import Previous
 from service.rankings.snapshot import RunInput
 from service.scoring.numbers import format_rational
 from service.scoring.result import Result
@@ -170,8 +171,8 @@ _PREVIOUS_GRADE = f"""SELECT pg.v ->> 'name' FROM ranking_runs pr
       AND pg.v ->> 'code' = {CURRENT_GRADE.replace("{tenant}", "$1").replace("{t}", "p")}"""
 
 
-async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID, UUID] | None) -> None:
-    """Insert a run's result. `previous`: publication and its run, against which the change is kept."""
+async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: Previous) -> None:
+    """Insert a run's result. Changes are kept against what is `previous`."""
     ids = uuid7s(len(rows.nodes))
     await tx.execute(
         """
@@ -181,8 +182,7 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
         SELECT $1, $2, s.id, s.unit, s.category, s.position, s.exact_order, s.total::numeric, s.exact, s.rank,
                s.overall, s.shared, s.status, s.base::numeric, s.bonus::numeric, s.deduction::numeric, s.late::numeric,
                s.days,
-               s.coverage::numeric, s.vetoes::uuid[], CASE WHEN before.id IS NOT NULL THEN $21::uuid END, before.total,
-               before.rank, before.grade
+               s.coverage::numeric, s.vetoes::uuid[], before.publication_id, before.total, before.rank, before.grade
         FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::int[], $8::text[], $9::text[], $10::int[],
                     $11::int[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::int[],
                     $19::text[], $20::text[])
@@ -190,17 +190,18 @@ async def write(tx: Transaction, run_id: UUID, rows: Rows, previous: tuple[UUID,
                   deduction, late, days, coverage, vetoes)
         JOIN cycle_units u ON u.tenant_id = $1 AND u.id = s.unit
         LEFT JOIN (
-            SELECT p.id, p.total, p.rank, b.unit_id, ({previous_grade}) AS grade FROM standings p
-            JOIN cycle_units b ON b.tenant_id = p.tenant_id AND b.id = p.cycle_unit_id
-            WHERE p.tenant_id = $1 AND p.run_id = $22
+            SELECT n.unit_id, n.publication_id, p.total, p.rank, ({previous_grade}) AS grade
+            FROM unnest($21::uuid[], $22::uuid[], $23::uuid[]) AS n(unit_id, standing_id, publication_id)
+            JOIN standings p ON p.tenant_id = $1 AND p.id = n.standing_id
         ) before ON before.unit_id = u.unit_id
         """.replace("{previous_grade}", _PREVIOUS_GRADE),
         tx.tenant_id,
         run_id,
         ids,
         *rows.standings,
-        previous and previous[0],
-        previous and previous[1],
+        previous.unit_ids,
+        previous.standing_ids,
+        previous.publication_ids,
     )
     for indicator_id, place, applies, *columns in rows.dimensions:
         chosen = [i for i, wanted in enumerate(applies) if wanted]

@@ -18,7 +18,7 @@ import orjson
 
 from service import schemes
 from service.events.states import event_code
-from service.rankings.gradebook import previous_grades
+from service.rankings.previous import previous_grades
 from service.rankings.settled import AWARD_SCALE, Item, Leaf, Places, Settled, read_leaf
 from service.reports.rights import placed
 from service.reviews.groups import AWARDS

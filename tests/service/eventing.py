@@ -123,7 +123,16 @@ async def event_cycle(db: Database, tenant: District, settings: Mapping[str, Any
     return await next_cycle(db, tenant, world.actor, version_id, "2026")
 
 
-async def next_cycle(db: Database, tenant: District, actor: Actor, version_id: str, code: str) -> OpenCycle:
+async def next_cycle(
+    db: Database,
+    tenant: District,
+    actor: Actor,
+    version_id: str,
+    code: str,
+    *,
+    starts_on: str = "2026-01-01",
+    under_id: str | None = None,
+) -> OpenCycle:
     """A cycle of 2026 on that version, open."""
     async with db.transaction(tenant.id) as tx:
         cycle_id = await cycles.create_cycle(
@@ -133,11 +142,12 @@ async def next_cycle(db: Database, tenant: District, actor: Actor, version_id: s
                 code=code,
                 name=f"{code}年度考核",
                 kind="YEAR",
-                starts_on="2026-01-01",
+                starts_on=starts_on,
                 ends_on="2026-12-31",
                 scheme_version_id=version_id,
                 opens_on="2026-01-01",
                 due_on="2099-12-31",
+                under_id=under_id,
             ),
         )
     await opened(db, actor, cycle_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from service.ids import encode_id
 from service.rankings import grading, snapshot
 from service.rankings.explaining import explanations
 from service.rankings.grading import GradeSpec, order_tie, record_grades
+from service.rankings.previous import previous_grades
 from tenants.database import Database
 from tenants.provisioning import District
 from tests.factories import OpenCycle
@@ -346,6 +348,44 @@ async def test_the_grade_of_the_last_cycle_may_be_asked_for(db: Database, tenant
     assert (found["a1"], found["a2"], found["a3"]) == ("A", "B", "A"), "what was decided holds, not what was computed"
     changes = {unit: each["previous_grade"] for unit, each in (await standings(later, second)).items()}
     assert (changes["a1"], changes["a2"], changes["b2"]) == ("良好", "一般", "一般")
+
+
+async def test_the_previous_board_is_the_newest_that_a_unit_stood_on_and_of_no_later_cycle(
+    db: Database, tenant: District
+) -> None:
+    cycle, organiser = await graded(db, tenant, PLAIN, skipNotice=True)
+
+    async def published(of: OpenCycle) -> UUID:
+        run_id = await run(of, organiser)
+        await adopt(of, organiser, run_id)
+        await record(of, organiser, run_id)
+        await publish(of, organiser, run_id, "FINAL")
+        (row,) = await of.sql("SELECT id FROM publications WHERE tenant_id = $1 AND run_id = $2", run_id)
+        key: UUID = row["id"]
+        return key
+
+    async def another(code: str, units: Collection[str], **more: str) -> OpenCycle:
+        made = await next_cycle(db, tenant, organiser, encode_id("SchemeVersion", cycle.version_id), code, **more)
+        await give(made, **{unit: value for unit, value in PLAIN.items() if unit in units})
+        return made
+
+    of_all = await published(cycle)
+    of_b = await published(await another("2026b", {"b1", "b2"}, under_id=encode_id("OrgUnit", cycle.units["t2"])))
+    await published(await another("2026c", PLAIN, starts_on="2026-07-01"))
+    last = await another("2026d", PLAIN)
+    found = await standings(last, await run(last, organiser))
+    before = {unit: each["previous_publication_id"] for unit, each in found.items()}
+    assert before == dict.fromkeys(before, of_all) | dict.fromkeys(("b1", "b2", "v1"), of_b)
+    async with db.transaction(tenant.id) as tx:
+        grades_before = await previous_grades(tx, last.id)
+    assert {unit: grades_before[last.units[unit]] for unit in PLAIN} == {
+        "a1": "A",
+        "a2": "A",
+        "a3": "B",
+        "a4": "B",
+        "b1": "B",
+        "b2": "C",
+    }
 
 
 async def test_shares_of_a_nodes_marks_and_yes_no_items_may_be_asked_for(db: Database, tenant: District) -> None:
