@@ -116,12 +116,12 @@ def _keys(declaration: Paged, orders: Any, language: Language) -> tuple[tuple[Ke
     for position, order in enumerate(orders):
         sort: Sort = order.field.value
         flip = order.direction.name == "DESC"
-        keys.extend(replace(key, descending=key.descending != flip) for key in sort.keys)
+        found = [replace(key, descending=key.descending != flip) for key in sort.keys]
         for field in fields(order):
             if field.name in ("field", "direction"):
                 continue
             text = getattr(order, field.name)
-            if any(f"{{{field.name}}}" in key.sql for key in sort.keys):
+            if any(f"{{{field.name}}}" in key.sql for key in found):
                 if text is None:
                     raise RequestFault(
                         language,
@@ -132,7 +132,11 @@ def _keys(declaration: Paged, orders: Any, language: Language) -> tuple[tuple[Ke
                             en=f"The order {order.field.name} needs one more argument.",
                         ),
                     )
-                values[field.name] = text
+                # Two orders may name the same field, each with a value of its own.
+                place = f"{field.name}_{position}"
+                found = [replace(key, sql=key.sql.replace(f"{{{field.name}}}", f"{{{place}}}")) for key in found]
+                values[place] = text
+        keys.extend(found)
     if not orders:
         keys.extend(declaration.default)
     # Two orders may name the same column; once it is sorted by, it says nothing new.

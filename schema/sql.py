@@ -24,7 +24,7 @@ from uuid import UUID
 
 from service.reports.rights import NARROWED, spared
 
-_PLACE = re.compile(r"\{([a-z_]+)\}")
+_PLACE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
 TODAY = "(now() AT TIME ZONE {zone})::date"
 """What {today} stands for."""

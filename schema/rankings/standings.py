@@ -200,7 +200,9 @@ class Standing(Node):
         limit=2_000,
     )
     change: ChangeInfo | None = embedded(
-        "Against the unit's previous publication; null for the first.", present="previous_publication_id"
+        "Against the newest notice or final board that the unit stood on, under the same scheme and of a cycle that "
+        "started no later; null where there is none.",
+        present="previous_publication_id",
     )
 
 

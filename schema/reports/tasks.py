@@ -109,7 +109,10 @@ class ReturnInfo:
 class TaskOrderField(Enum):
     """Orders of tasks."""
 
-    DUE = Sort("By due instant.", (Key("{r}.due_at", "timestamptz"),))
+    DUE = Sort(
+        "By due instant, then by the data item's place in the scheme.",
+        (Key("{r}.due_at", "timestamptz"), Key("{r}.position", "bigint")),
+    )
     UNIT = Sort("By code of the unit.", (UNIT_CODE,))
     ITEM = Sort("By the data item's place in the scheme.", (Key("{r}.position", "bigint"),))
     STATE = Sort(

@@ -223,6 +223,9 @@ async def test_orders_may_have_several_keys_and_an_argument(ask: Asker) -> None:
     assert await titles({"field": "SHELF"}) == ["论语", '孟"子', "大学", "中庸"]
     assert await titles({"field": "SHELF", "direction": "DESC"}, {"field": "FORM"}) == ["中庸", '孟"子', "大学", "论语"]
     assert (await titles({"field": "NEAR", "price": "4"}))[0] == "中庸"
+    for second, equals in (("5", ["中庸", '孟"子']), ("-1", ['孟"子', "中庸"])):
+        found = await titles({"field": "NEAR", "price": "2.5"}, {"field": "NEAR", "price": second})
+        assert found == [*equals, "大学", "论语"], "equals of the first price by the second"
 
 
 async def test_statements_do_not_grow_with_the_rows(ask: Asker) -> None:
