@@ -81,6 +81,13 @@ _LOCK = f"""(SELECT CASE WHEN lk.name IS NOT NULL THEN jsonb_build_object(
             'unit_id', {of_lock("lk.name", LOCK_CONTACT_UNIT)}, 'display_name', NULL))) END
     FROM (SELECT {TASK_LOCK} AS name) lk)"""
 
+_PLACE = Key(
+    "vi.position",
+    "bigint",
+    joined="""JOIN scheme_version_items vi ON vi.tenant_id = {tenant} AND vi.data_item_id = {r}.data_item_id
+              AND vi.scheme_version_id = {r}.scheme_version_id""",
+)
+
 WORK_FIRST = "array_position(ARRAY['RETURNED', 'DRAFTED', 'OPEN', 'MISSED', 'SUBMITTED', 'SETTLED'], {state})"
 
 
@@ -114,7 +121,7 @@ class TaskOrderField(Enum):
         (Key("{r}.due_at", "timestamptz"), Key("{r}.position", "bigint")),
     )
     UNIT = Sort("By code of the unit.", (UNIT_CODE,))
-    ITEM = Sort("By the data item's place in the scheme.", (Key("{r}.position", "bigint"),))
+    ITEM = Sort("By the data item's place in the scheme.", (_PLACE,))
     STATE = Sort(
         "By state, what needs work first.",
         (Key(WORK_FIRST.format(state="(" + TASK_STATE.replace("{t}", "{r}") + ")"), "bigint"),),

@@ -1,5 +1,6 @@
--- Assessments by place in the scheme: leaves in their order, and those of one after the other.
+-- Assessments and tasks by place in the scheme: leaves and items in their order, and those of one after the other.
 CREATE INDEX indicators_order ON indicators (tenant_id, print_order);
+CREATE INDEX scheme_version_items_order ON scheme_version_items (tenant_id, position);
 
 -- Newest first, and of equals the newest first: read from the end.
 DROP INDEX cycles_starts, events_day, publications_newest, jobs_newest;

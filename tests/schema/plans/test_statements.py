@@ -142,7 +142,9 @@ async def test_rows_of_large_tables_are_found_by_their_keys(
         ("tasks", "orderBy: [{field: UNIT, direction: DESC}]", 200),
         ("assessments", "", 200),
         ("assessments", "orderBy: [{field: UNIT}]", 200),
-        # A leaf has 200, which are put in order, for two pages.
+        ("tasks", "orderBy: [{field: DUE}]", 200),
+        # An item has 200 and a leaf as well, which are put in order, for two pages.
+        ("tasks", "orderBy: [{field: ITEM}]", 1_000),
         ("assessments", "orderBy: [{field: INDICATOR}]", 1_000),
         ("latestRun { standings", "orderBy: [{field: UNIT}]", 500),
     ],
