@@ -362,7 +362,7 @@ async def _insert_responsibles(tx: Transaction, units: Sequence[tuple[UUID, Sequ
 
 async def _taken(tx: Transaction, codes: Sequence[str], *, besides: UUID | None = None) -> list[str]:
     # One after the other, as for the codes of units: what is free now is still free when it is written.
-    await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
+    await tx.hold_tenant()
     rows = await tx.fetch(
         """SELECT code FROM data_items
            WHERE tenant_id = $1 AND code = ANY($2::text[]) AND id IS DISTINCT FROM $3::uuid ORDER BY code""",

@@ -415,7 +415,7 @@ def _verify(stored: str | None, password: str) -> bool:
 
 async def _is_taken(tx: Transaction, sign_in_name: str | None, *, besides: UUID | None = None) -> bool:
     """Whether another account has the name; holds the tenant's row, so that one that is free stays so till the end."""
-    await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
+    await tx.hold_tenant()
     return bool(
         await tx.fetchval(
             "SELECT true FROM members WHERE tenant_id = $1 AND sign_in_name = $2 AND id IS DISTINCT FROM $3::uuid",

@@ -102,6 +102,10 @@ class Transaction:
         count = status.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
+    async def hold_tenant(self) -> None:
+        """Hold the tenant's row to the end: of those who ask here what is free, one comes after the other."""
+        await self.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", self.tenant_id)
+
     async def plan_for_many(self) -> None:
         """Plan for many rows, whatever PostgreSQL knows of them: for bulk work, before its first statement.
 

@@ -232,7 +232,7 @@ async def _judge(
     chosen = await _chosen(tx, check, _at("categoryIds"), columns["scheme_version_id"], categories)
     # One after the other, as for the codes of units: what is free now is still free when it is written. Last, as a
     # version may have to be waited for.
-    await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
+    await tx.hold_tenant()
     if columns["code"] is not None and await tx.fetchval(
         "SELECT true FROM cycles WHERE tenant_id = $1 AND code = $2 AND id IS DISTINCT FROM $3",
         tx.tenant_id,

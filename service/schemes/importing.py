@@ -295,7 +295,7 @@ async def _data_items(
 ) -> tuple[dict[str, str], dict[str, ItemRow]]:
     """Ids of the items that are there, and the rows of those that are to be added, both by code."""
     # Held, so that nobody else makes an item of the same code meanwhile.
-    await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
+    await tx.hold_tenant()
     rows = await tx.fetch(
         "SELECT id, code, type FROM data_items WHERE tenant_id = $1 AND code = ANY($2::text[])",
         tx.tenant_id,

@@ -313,7 +313,7 @@ async def require_no_draft(tx: Transaction, scheme_id: UUID, path: Path) -> None
 
 async def check_code_is_free(tx: Transaction, check: Check, path: Path, code: str | None) -> None:
     """Note a code that another scheme has; holds the tenant's row, so that it stays free till the end."""
-    await tx.fetchval("SELECT true FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant_id)
+    await tx.hold_tenant()
     if code is not None and await tx.fetchval(
         "SELECT true FROM schemes WHERE tenant_id = $1 AND code = $2", tx.tenant_id, code
     ):
